@@ -1,0 +1,138 @@
+//! The table of refusal codes. A number, once published, keeps its meaning for ever; new codes
+//! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
+//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation.
+
+codes! {
+    1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
+    1002 Malformed "bytes are not a value of this type", "Send the documented form, whole.";
+    1003 TrailingBytes "bytes left after the value", "Send one value and nothing after it.";
+    1004 NotCanonical "not the canonical form", "Encode with the documented layout.";
+    1005 UnknownCode "no such code", "See the list of codes.";
+    1006 BadDomain "not a domain name",
+        "Use lower-case letters, digits and hyphens in labels joined by dots, like bank-a.example.";
+    1007 BadHolder "not a holder name", "Use name@domain, like alice@bank-a.example.";
+    1008 BadAmount "not an amount",
+        "Use a whole number of minor units (digits only) up to 2^128-1.";
+    1009 AmountOverflow "amounts add up to more than can be written", "Use smaller amounts.";
+    1010 BadAssetCode "not an asset code", "Use 1 to 12 capital letters and digits, like EUR.";
+    1011 BadUai "not an asset identifier",
+        "Use CODE:issuer-domain#profile, like EUR:bank-b.example#0011223344556677.";
+    1012 BadTime "not a time", "Use RFC 3339 in UTC, like 2026-11-21T09:30:00.000Z.";
+    1013 BadIdentifier "not an identifier of this kind",
+        "Use the kind's prefix, a colon and 64 lower-case hexadecimal digits.";
+    1014 TextTooLong "text too long or with control characters", "Shorten it; plain text only.";
+    1015 TooMany "too many elements", "Send fewer; the limit is in the message.";
+    1016 BadNumber "not a number in range", "Use decimal digits in the documented range.";
+
+    1101 UnknownSuite "unknown signature suite", "Use suite 1, 2 or 3.";
+    1102 BadKey "not a public key of this suite", "Check the key's length and encoding.";
+    1103 BadSignature "signature does not verify",
+        "Sign the canonical bytes with the current key; both halves must verify.";
+    1104 SuiteMismatch "signature of another suite than the key's", "Sign with the key's suite.";
+    1105 BadProof "Merkle proof does not lead to the root", "Fetch the evidence again.";
+    1106 CannotOpen "sealed payload does not open", "Check that it was sealed to this domain's key.";
+    1107 SuiteNotAllowed "signature suite not allowed here",
+        "Domains need a hybrid suite (1 or 2); ask the bank which suites its holders may use.";
+
+    1201 BadLei "not a legal entity identifier", "Check the 20 characters and the check digits.";
+    1202 CertificateExpired "certificate not valid at this time", "Renew the certificate.";
+    1203 CertificateRevoked "certificate revoked", "Enrol again with the network authority.";
+    1204 NotEndorsed "certificate without a trusted issuer",
+        "Have it signed by the network authority or by a domain that is trusted here.";
+    1205 UnknownDomain "no such member", "Wait for its certificate, or enrol the domain.";
+    1206 StaleSequence "older than what is known", "Fetch the newest version first.";
+    1207 WrongNetwork "made for another network", "Check the network's name.";
+    1208 WrongDomain "made by or for another domain", "Check who signed it and for whom.";
+    1209 BadValidity "validity ends before it begins", "Check the two times.";
+    1210 MissingRole "certificate lacks the role", "Ask the authority for the role.";
+    1211 BadRotation "key rotation does not follow the current key",
+        "Sign the new key with the current one and count the epoch up by one.";
+    1212 BadAddress "not a network address", "Use a multiaddress like /ip4/127.0.0.1/tcp/7000.";
+
+    1301 FeedGap "feed skips a sequence number", "Resume from the number in the message.";
+    1302 FeedReplay "feed repeats a sequence number with other content",
+        "Keep both copies: together they prove fraud.";
+    1303 HeightRegressed "checkpoint height does not rise", "Resume the feed from its last page.";
+    1304 NotAddressed "record is addressed to somebody else", "Send it to its addressee.";
+    1305 Equivocation "two checkpoints for one height", "Contact the domain; keep the proof.";
+    1306 Recovering "validator is recovering statements it has lost",
+        "Wait until it has fetched them from its peers, or resolve what is missing.";
+    1307 PeerLostState "peer has lost statements it made",
+        "It will ask for them; nothing new is agreed with it until it has them back.";
+    1308 WrongRecord "statement of a kind that cannot be sent to a peer", "Check the sender.";
+    1309 NotFraud "the two statements do not conflict", "Show two that do.";
+    1310 PeerSuspended "peer is suspended after a proof of fraud",
+        "Settle the matter with the domain, then lift the suspension.";
+    1311 NotRecovering "validator is not recovering", "Nothing to do.";
+    1312 BadEvidence "evidence does not prove the statement", "Fetch the evidence again.";
+
+    1401 UnknownLedger "no such ledger", "Check the ledger's identifier and its bank.";
+    1402 LedgerExists "ledger exists already", "Use it, or open one with another number.";
+    1403 LedgerFrozen "ledger is frozen", "Ask the bank.";
+    1404 LedgerClosed "ledger is closed", "Use another ledger.";
+    1405 InsufficientFunds "not enough free funds", "Lower the amount, or cancel something held.";
+    1406 NonceUsed "nonce used by another order", "Sign the order with a new nonce.";
+    1407 NonceTooOld "nonce below the window", "Use a nonce above the last one used.";
+    1408 OrderExpired "order has expired", "Sign it again with a later expiry.";
+    1409 OrderLifeTooLong "order lives longer than allowed", "Use an expiry within 24 hours.";
+    1410 AssetNotAllowed "asset not allowed on this ledger",
+        "Ask the bank to allow it, or use another ledger.";
+    1411 LimitNeedsSecondKey "above the daily limit without the second key's signature",
+        "Have the second key sign too, or wait for the next day.";
+    1412 WrongKey "not the ledger's current key", "Sign with the current key.";
+    1413 NotIssuer "only the asset's issuer may do this", "Ask the issuer.";
+    1414 UnknownAsset "asset not known here", "Register the asset's profile first.";
+    1415 SupplyExceeded "more than the asset's supply limit", "Issue less.";
+    1416 LedgerNotEmpty "ledger still holds funds or has open business",
+        "Move the funds and end open offers first.";
+    1417 ZeroAmount "amount is zero", "Use an amount above zero.";
+    1418 SameLedger "payer and payee are one ledger", "Name two ledgers.";
+    1419 AssetExists "asset exists already", "Use it.";
+    1420 CreditLimit "credit limit for the counterparty would be passed",
+        "Ask the bank to raise its limit, or send less.";
+    1421 NoTrust "no credit limit between the two domains",
+        "The banks must set a credit limit for the asset first.";
+    1422 AssetLocked "asset is locked", "Ask the issuer.";
+
+    1501 UnknownOffer "no such live offer", "Look at the book again.";
+    1502 OfferExpired "offer has expired", "Look at the book again.";
+    1503 BelowMinimum "less than the offer's minimum fill", "Take at least the minimum.";
+    1504 AboveRemaining "more than what is left of the offer", "Take at most what is left.";
+    1505 PriceTooLow "price worse than the offer's", "Pay at least the offer's price.";
+    1506 NotAllowedCounterparty "offer names other counterparties", "Look for another offer.";
+    1507 TakeLost "another take was selected", "Look at the book again.";
+    1508 TooManyTakes "too many takes wait for this offer", "Try again later.";
+    1509 BadOffer "offer's terms do not hold together",
+        "Both amounts above zero, minimum fill at most the amount, two different assets.";
+    1510 OfferCancelled "offer was cancelled", "Look at the book again.";
+    1511 BookFull "too many live offers", "Cancel some, or try again later.";
+    1512 BadBookRoot "list of live offers does not match its signed root",
+        "Ask the validator again; drop what it sent.";
+    1513 NotYours "order belongs to another ledger", "Cancel with the ledger that made it.";
+
+    1601 BadAgreement "agreement's terms do not hold together", "See the message.";
+    1602 NotAParty "not a party of the agreement", "Check the agreement's parties.";
+    1603 UnknownSettlement "no such settlement", "Check the identifier.";
+    1604 DeadlineTooFar "settlement lives longer than allowed", "Use an earlier deadline.";
+    1605 DeadlinePassed "settlement's deadline has passed", "Start again.";
+    1606 TermsDiffer "agreement differs from what was taken or offered", "Start again.";
+    1607 TooManySettlements "too many open settlements with this peer", "Wait for some to end.";
+    1608 BadPreimage "preimage does not match the hash lock", "Check the secret.";
+    1609 MissingEvidence "evidence of a party's lock is missing", "Send the whole bundle.";
+    1610 AlreadyDecided "settlement was decided otherwise", "Look at the decision.";
+    1611 Aborted "initiator gave the settlement up", "Start again.";
+    1612 PeerDeclined "a party declined to lock", "See its reason.";
+    1613 TimedOut "deadline passed before the reveal", "Start again.";
+    1614 StaleAgreement "agreement's number does not rise", "Draw up a new agreement.";
+    1615 PastReveal "too late to give the settlement up", "Wait for the decision.";
+
+    1701 SecondKeyMissing "ledger names no second key", "Register one, or lower the amount.";
+    1702 KycTierTooLow "holder's tier is too low for this asset", "Ask the bank.";
+
+    1801 NotLive "validator does not take new business", "Wait, or ask the operator.";
+    1802 PeerUnknown "no such peer", "Exchange certificates first.";
+    1803 QueueFull "too much waits already", "Try again later.";
+    1804 BatchFull "batch is full", "It will be taken up in the next batch.";
+    1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
+    1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
+}

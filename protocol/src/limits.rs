@@ -1,0 +1,121 @@
+//! Every bound of the protocol, in one place.
+//!
+//! A queue, map, vector or retry without a constant here does not exist. Relations between
+//! constants are asserted at compile time. Sizes are bytes, lives are milliseconds.
+
+/// Longest domain name, in bytes of its text form.
+pub const DOMAIN_BYTES: usize = 64;
+/// Longest local part of a holder name (`alice` in `alice@bank-a.example`).
+pub const HOLDER_LOCAL_BYTES: usize = 64;
+/// Longest asset code.
+pub const ASSET_CODE_BYTES: usize = 12;
+/// Longest free text a record may carry (a refusal's detail, a label).
+pub const DETAIL_BYTES: usize = 240;
+/// Longest sealed payload (travel rule, memo) inside an order or agreement.
+pub const SEALED_BYTES: usize = 16 * 1024;
+
+/// Largest canonical form of one log record other than a received feed page.
+pub const RECORD_BYTES: usize = 64 * 1024;
+/// Largest feed frame on the wire.
+pub const FRAME_BYTES: usize = 1024 * 1024;
+/// Largest gossip message.
+pub const GOSSIP_BYTES: usize = 16 * 1024;
+/// Largest Kademlia record.
+pub const DIRECTORY_RECORD_BYTES: usize = 8 * 1024;
+/// Largest signed order.
+pub const ORDER_BYTES: usize = 32 * 1024;
+/// Largest snapshot a validator restores (a sanity bound, not a working set).
+pub const SNAPSHOT_BYTES: usize = 64 * 1024 * 1024 * 1024;
+
+/// Records in one batch, feed pages included.
+pub const BATCH_RECORDS: usize = 16 * 1024;
+/// Depth of the Merkle tree over the largest batch.
+pub const MERKLE_DEPTH: usize = 14;
+/// Hashes in one Merkle proof over the largest batch.
+pub const PROOF_HASHES: usize = BATCH_RECORDS;
+
+/// Largest public key (suite byte, Ed25519 and ML-DSA-65 halves).
+pub const PUBLIC_KEY_BYTES: usize = 4 * 1024;
+/// Largest signature (suite byte, Ed25519 and ML-DSA-65 halves).
+pub const SIGNATURE_BYTES: usize = 8 * 1024;
+/// Largest sealing public key (X25519 and ML-KEM-768 halves).
+pub const SEALING_KEY_BYTES: usize = 2 * 1024;
+
+/// Parties of one agreement.
+pub const AGREEMENT_PARTIES: usize = 8;
+/// Legs of one agreement.
+pub const AGREEMENT_LEGS: usize = 16;
+/// Entries one transaction may touch (both ends of every leg, at most).
+pub const TRANSACTION_ENTRIES: usize = 2 * AGREEMENT_LEGS;
+/// Movements inside one entry.
+pub const ENTRY_MOVEMENTS: usize = 2 * AGREEMENT_LEGS;
+/// Contra postings of one transaction.
+pub const TRANSACTION_CONTRAS: usize = 2 * AGREEMENT_LEGS;
+/// Intermediaries a payment may name.
+pub const PAYMENT_HOPS: usize = AGREEMENT_PARTIES - 2;
+
+/// Open settlements shared with one peer.
+pub const OPEN_SETTLEMENTS_PER_PEER: usize = 4096;
+/// Takes waiting in one offer's selection window.
+pub const TAKES_PER_OFFER: usize = 256;
+/// Allowed counterparties an offer may name.
+pub const OFFER_COUNTERPARTIES: usize = 32;
+/// Remote offers one validator keeps, over all peers.
+pub const REMOTE_OFFERS: usize = 65_536;
+/// Remote offers one peer may have in our book.
+pub const REMOTE_OFFERS_PER_PEER: usize = 8_192;
+/// Live offers of our own.
+pub const LIVE_OFFERS: usize = 262_144;
+/// Assets a ledger's parameters may name.
+pub const LEDGER_ASSETS: usize = 32;
+/// Backup validators a ledger may name.
+pub const LEDGER_BACKUPS: usize = 8;
+/// Nonces behind the highest one that may still be used, per ledger.
+pub const NONCE_WINDOW: u64 = 64;
+/// Recent orders whose outcome a ledger remembers, to answer a repetition.
+pub const RECENT_ORDERS: usize = 8;
+/// Members (domains with a certificate) one validator knows.
+pub const MEMBERS: usize = 65_536;
+/// Keys (epochs) one domain may have had.
+pub const KEY_EPOCHS: usize = 64;
+/// Roles a certificate may carry.
+pub const CERTIFICATE_ROLES: usize = 8;
+/// Endorsements of a self-signed certificate.
+pub const ENDORSEMENTS: usize = 16;
+/// Addresses a gateway record may carry.
+pub const GATEWAY_ADDRESSES: usize = 16;
+/// Longest network address, in bytes of its text form.
+pub const ADDRESS_BYTES: usize = 256;
+/// Evidence carried inside one Reveal or Decided.
+pub const BUNDLE_EVIDENCE: usize = AGREEMENT_PARTIES;
+/// Root hashes of one peer's checkpoints kept to notice equivocation.
+pub const CHECKPOINT_WINDOW: usize = 1024;
+/// Feed pages sent to one peer and not yet acknowledged.
+pub const UNACKNOWLEDGED_PAGES: usize = 65_536;
+/// Missing own statements gathered in recovery.
+pub const RECOVERED_RECORDS: usize = 1_048_576;
+
+/// Longest life of an order.
+pub const ORDER_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Life of a settlement when its terms name none: the decider refunds after it.
+pub const SETTLEMENT_LIFE_MS: u64 = 30_000;
+/// No Reveal is written when less than this is left of a settlement's life.
+pub const REVEAL_MARGIN_MS: u64 = 10_000;
+/// Longest life of a settlement a party locks for.
+pub const SETTLEMENT_LIFE_MAX_MS: u64 = 10 * 60 * 1000;
+/// First wait before a waiting party asks the decider.
+pub const QUERY_FIRST_MS: u64 = 5_000;
+/// Longest wait between two queries.
+pub const QUERY_MAX_MS: u64 = 5 * 60 * 1000;
+/// Longest selection window of an offer.
+pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
+
+const _: () = assert!(REVEAL_MARGIN_MS < SETTLEMENT_LIFE_MS);
+const _: () = assert!(SETTLEMENT_LIFE_MS <= SETTLEMENT_LIFE_MAX_MS);
+const _: () = assert!(SETTLEMENT_LIFE_MAX_MS <= ORDER_LIFE_MS);
+const _: () = assert!(QUERY_FIRST_MS <= QUERY_MAX_MS);
+const _: () = assert!(1 << MERKLE_DEPTH == BATCH_RECORDS);
+const _: () = assert!(RECORD_BYTES < FRAME_BYTES);
+const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
+const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
+const _: () = assert!(TRANSACTION_ENTRIES >= AGREEMENT_LEGS);
