@@ -3,4 +3,5 @@
 pub mod codec;
 pub mod error;
 pub mod limits;
+pub mod market;
 pub mod types;
