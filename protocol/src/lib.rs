@@ -4,4 +4,5 @@ pub mod codec;
 pub mod crypto;
 pub mod error;
 pub mod limits;
+pub mod market;
 pub mod types;

@@ -64,6 +64,10 @@ pub const OFFER_COUNTERPARTIES: usize = 32;
 pub const REMOTE_OFFERS: usize = 65_536;
 /// Remote offers one peer may have in our book.
 pub const REMOTE_OFFERS_PER_PEER: usize = 8_192;
+/// Closed offers of one peer remembered so that a late notice cannot bring them back.
+pub const CLOSED_OFFERS_PER_PEER: usize = REMOTE_OFFERS_PER_PEER;
+/// Closed offers remembered over all peers.
+pub const CLOSED_OFFERS: usize = REMOTE_OFFERS;
 /// Live offers of our own.
 pub const LIVE_OFFERS: usize = 262_144;
 /// Assets a ledger's parameters may name.
@@ -107,6 +111,8 @@ pub const SETTLEMENT_LIFE_MAX_MS: u64 = 10 * 60 * 1000;
 pub const QUERY_FIRST_MS: u64 = 5_000;
 /// Longest wait between two queries.
 pub const QUERY_MAX_MS: u64 = 5 * 60 * 1000;
+/// Longest life of a received offer notice: an order's, and what two honest clocks may differ.
+pub const NOTICE_LIFE_MAX_MS: u64 = ORDER_LIFE_MS + 60_000;
 /// Longest selection window of an offer.
 pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
 
@@ -119,3 +125,7 @@ const _: () = assert!(RECORD_BYTES < FRAME_BYTES);
 const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
 const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
 const _: () = assert!(TRANSACTION_ENTRIES >= AGREEMENT_LEGS);
+const _: () = assert!(REMOTE_OFFERS_PER_PEER <= REMOTE_OFFERS);
+const _: () = assert!(CLOSED_OFFERS_PER_PEER <= CLOSED_OFFERS);
+const _: () = assert!(LIVE_OFFERS <= u32::MAX as usize);
+const _: () = assert!(SELECTION_WINDOW_MAX_MS <= ORDER_LIFE_MS);
