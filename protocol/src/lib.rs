@@ -3,5 +3,6 @@
 pub mod codec;
 pub mod crypto;
 pub mod error;
+pub mod identity;
 pub mod limits;
 pub mod types;
