@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod crypto;
 pub mod error;
+pub mod identity;
 pub mod limits;
 pub mod market;
 pub mod types;

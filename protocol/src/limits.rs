@@ -86,10 +86,30 @@ pub const KEY_EPOCHS: usize = 64;
 pub const CERTIFICATE_ROLES: usize = 8;
 /// Endorsements of a self-signed certificate.
 pub const ENDORSEMENTS: usize = 16;
+/// Largest certificate, without signatures.
+pub const CERTIFICATE_BYTES: usize = 8 * 1024;
+/// Largest certificate with its signature and endorsements.
+pub const SIGNED_CERTIFICATE_BYTES: usize = 62 * 1024;
+/// Largest key rotation, without signatures.
+pub const ROTATION_BYTES: usize = 8 * 1024;
+/// Largest key rotation with its two signatures.
+pub const SIGNED_ROTATION_BYTES: usize = ROTATION_BYTES + 3 * SIGNATURE_BYTES;
+/// Largest revocation, without its signature.
+pub const REVOCATION_BYTES: usize = 1024;
+/// Largest revocation with its signature.
+pub const SIGNED_REVOCATION_BYTES: usize = REVOCATION_BYTES + 2 * SIGNATURE_BYTES;
+/// Authority keys one validator trusts, over all authorities.
+pub const AUTHORITY_KEYS: usize = 16;
+/// Domains whose endorsements one validator counts.
+pub const ENDORSERS: usize = 64;
 /// Addresses a gateway record may carry.
 pub const GATEWAY_ADDRESSES: usize = 16;
 /// Longest network address, in bytes of its text form.
 pub const ADDRESS_BYTES: usize = 256;
+/// Assets a gateway record may say its domain deals in.
+pub const GATEWAY_SERVICES: usize = 32;
+/// Parts (`/name` or `/name/value`) of one network address.
+pub const ADDRESS_PARTS: usize = 16;
 /// Evidence carried inside one Reveal or Decided.
 pub const BUNDLE_EVIDENCE: usize = AGREEMENT_PARTIES;
 /// Root hashes of one peer's checkpoints kept to notice equivocation.
@@ -124,6 +144,12 @@ const _: () = assert!(1 << MERKLE_DEPTH == BATCH_RECORDS);
 const _: () = assert!(RECORD_BYTES < FRAME_BYTES);
 const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
 const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
+const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < CERTIFICATE_BYTES);
+const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < ROTATION_BYTES);
+const _: () = assert!(CERTIFICATE_BYTES < SIGNED_CERTIFICATE_BYTES);
+const _: () = assert!(SIGNED_CERTIFICATE_BYTES < RECORD_BYTES);
+const _: () = assert!(SIGNED_ROTATION_BYTES < RECORD_BYTES);
+const _: () = assert!(SIGNED_REVOCATION_BYTES < RECORD_BYTES);
 const _: () = assert!(TRANSACTION_ENTRIES >= AGREEMENT_LEGS);
 const _: () = assert!(REMOTE_OFFERS_PER_PEER <= REMOTE_OFFERS);
 const _: () = assert!(CLOSED_OFFERS_PER_PEER <= CLOSED_OFFERS);

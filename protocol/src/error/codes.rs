@@ -48,6 +48,10 @@ codes! {
     1211 BadRotation "key rotation does not follow the current key",
         "Sign the new key with the current one and count the epoch up by one.";
     1212 BadAddress "not a network address", "Use a multiaddress like /ip4/127.0.0.1/tcp/7000.";
+    1213 UnknownEpoch "no key known for this epoch",
+        "Fetch the domain's certificate and key rotations first.";
+    1214 KeyNotInForce "key does not count at this height",
+        "Sign with the key that the domain's rotations put in force at the height.";
 
     1301 FeedGap "feed skips a sequence number", "Resume from the number in the message.";
     1302 FeedReplay "feed repeats a sequence number with other content",
