@@ -72,6 +72,9 @@ hash_type!(
 hash_type!(
     /// A public key: the hash of its suite and halves.
     KeyId, "key");
+hash_type!(
+    /// A hash lock: the plain SHA-256 of a preimage, as hash-time-lock contracts elsewhere use it.
+    HashLock, "lock");
 
 impl Hash {
     /// 32 zero bytes: the predecessor of a first entry.

@@ -16,8 +16,8 @@ pub use asset::{AssetCode, AssetPair, Uai};
 pub use bounded::{Bounded, Bytes, Detail, Text};
 pub use domain::{Domain, Holder, Network};
 pub use id::{
-    AgreementNumber, Epoch, Hash, Height, KeyId, Nonce, OrderId, Sequence, SettlementId, TakeId,
-    Ubi,
+    AgreementNumber, Epoch, Hash, HashLock, Height, KeyId, Nonce, OrderId, Sequence, SettlementId,
+    TakeId, Ubi,
 };
 pub use table::Table;
 pub use time::{Duration, Time};
