@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec;
 use crate::error::Code;
-use crate::limits::{CLOSED_OFFERS_PER_PEER, SNAPSHOT_BYTES};
+use crate::limits::{CLOSED_OFFERS, CLOSED_OFFERS_PER_PEER, SNAPSHOT_BYTES};
 use crate::market::tests::{EXPIRY, NOW, amount, any_amount, domain, notice, order, uai};
 use crate::types::Amount;
 
@@ -232,6 +232,33 @@ fn a_peer_that_closes_too_many_offers_pushes_out_only_its_own() {
     assert!(book.closed.contains(&domain("bank-a"), order(1)));
 }
 
+#[test]
+fn when_too_many_are_closed_the_first_to_end_is_forgotten() {
+    let mut closed = Tombstones::default();
+    let per_peer = u64::try_from(CLOSED_OFFERS_PER_PEER).unwrap();
+    let all = u64::try_from(CLOSED_OFFERS).unwrap();
+    for number in 0..=all {
+        let validator = domain(&format!("bank-{}", number / per_peer));
+        closed.add(&validator, order(number), NOW.after(Duration(number)));
+    }
+    assert_eq!(closed.all().len(), CLOSED_OFFERS);
+    assert!(!closed.contains(&domain("bank-0"), order(0)));
+    assert!(closed.contains(&domain("bank-0"), order(1)));
+}
+
+#[test]
+fn our_own_offers_have_their_bound_too() {
+    let mut book = book();
+    let all = u64::try_from(LIVE_OFFERS).unwrap();
+    let template = notice("own", 0);
+    for number in 0..all {
+        let next = OfferNotice { offer: order(number), ..template.clone() };
+        book.insert(next, number, NOW).unwrap();
+    }
+    assert_eq!(code(book.insert(notice("own", all), all, NOW)), Code::BookFull);
+    assert_eq!(book.insert(notice("bank-a", all), all, NOW), Ok(()));
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Insert { who: u8, number: u64, version: u32, want: u128, remaining: u128, life: u64 },
@@ -316,7 +343,8 @@ proptest! {
                     }
                 }
                 Act::Close { who, number, version } => {
-                    if let Ok(Some(closed)) = book.close(&closing(&name(who), number, version), NOW) {
+                    let closing = closing(&name(who), number, version);
+                    if let Ok(Some(closed)) = book.close(&closing, NOW) {
                         naive.remove(|notice| *notice != closed);
                     }
                 }

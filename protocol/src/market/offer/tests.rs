@@ -351,7 +351,9 @@ proptest! {
                 }
                 Act::Fill(units) => {
                     let done = offer.fill(amount(units)).is_ok();
-                    (open, filled) = if done { (open - units, filled + units) } else { (open, filled) };
+                    if done {
+                        (open, filled) = (open - units, filled + units);
+                    }
                     done
                 }
                 Act::Restore(units) => match offer.restore(amount(units)) {
