@@ -534,4 +534,5 @@ fn select(
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may overflow: it fails then")]
 mod tests;
