@@ -27,13 +27,13 @@ mod network;
 mod properties;
 mod roles;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use network::{Faults, Settlement};
+use network::{Action, Faults, Settlement};
 use properties::{ATOMIC, ONE_DECISION, OWED};
-use roles::{Mutation, SEATS, Seat, Shape};
+use roles::{INPUTS, Input, Mutation, SEATS, STATEMENTS, Seat, Shape, Stage};
 
 const STOPS: Faults = Faults {
     crashes: true,
@@ -387,4 +387,75 @@ fn without_an_answer_to_strangers_a_party_waits_for_ever() {
 fn without_its_own_deadline_a_decider_with_legs_waits_for_ever() {
     assert_gets_stuck(Mutation::NoDeadline, Shape::TwoParties);
     assert_gets_stuck(Mutation::NoDeadline, Shape::ThreeParties);
+}
+
+/// A guard that no search ever meets proves nothing: every input is acted on by each seat it is
+/// meant for, every statement reaches everyone it is addressed to, and every fault strikes.
+#[test]
+fn every_kind_of_step_is_taken() {
+    let mut taken = HashSet::new();
+    for (shape, faults) in [
+        (Shape::TwoParties, RESTORE),
+        (Shape::TwoPartiesAndNotary, STOPS),
+        (Shape::ThreeParties, STOPS),
+    ] {
+        let model = Settlement {
+            shape,
+            faults,
+            mutation: Mutation::None,
+        };
+        properties::Graph::explore(&model, |action| {
+            taken.insert(action);
+        });
+    }
+    let missed: Vec<Action> = expected_steps()
+        .into_iter()
+        .filter(|action| !taken.contains(action))
+        .collect();
+    println!("{} kinds of step", taken.len());
+    assert!(missed.is_empty(), "never taken: {missed:?}");
+    let strange: Vec<&Action> = taken
+        .iter()
+        .filter(|action| matches!(action, Action::Write(_, Input::HoldTimer)))
+        .collect();
+    assert!(strange.is_empty(), "only a mutant acts on a holder's timer");
+}
+
+fn expected_steps() -> Vec<Action> {
+    let mut steps = Vec::new();
+    for seat in SEATS {
+        let inputs = INPUTS
+            .into_iter()
+            .filter(|input| is_meant_for(*input, seat));
+        steps.extend(inputs.map(|input| Action::Write(seat, input)));
+        let statements = STATEMENTS
+            .into_iter()
+            .filter(|one| one.is_addressed_to(seat));
+        steps.extend(statements.map(|statement| Action::Deliver(statement, seat)));
+        steps.extend([Action::Sync(seat), Action::Crash(seat)]);
+    }
+    for seat in [Seat::Initiator, Seat::Participant] {
+        steps.extend([Action::Ask(seat), Action::AnswerQuery(seat)]);
+        steps.extend([Action::LoseQuery(seat), Action::Depart(seat)]);
+    }
+    let pair = [Seat::Initiator, Seat::Decider];
+    for (restored, peer) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        steps.push(Action::FetchBack { restored, peer });
+        steps.push(Action::Resume(restored));
+        steps.push(Action::Restore(restored, Stage::Idle));
+        steps.push(Action::Restore(restored, Stage::Locked));
+    }
+    steps.push(Action::Restore(Seat::Initiator, Stage::Revealed));
+    steps
+}
+
+fn is_meant_for(input: Input, seat: Seat) -> bool {
+    match input {
+        Input::Lock | Input::Apply(_) => true,
+        Input::Reveal | Input::Abort => seat == Seat::Initiator,
+        Input::Decline => seat == Seat::Participant,
+        Input::Settle | Input::Deadline | Input::AbortHeard => seat == Seat::Decider,
+        // `Asked` comes as `AnswerQuery`.
+        Input::Asked | Input::HoldTimer => false,
+    }
 }

@@ -156,7 +156,7 @@ impl State {
         all
     }
 
-    /// Whether a fence holds off `statement`: its speaker said it, lost it, and did not get it back.
+    /// Whether a fence holds off `statement`: said, then lost and never given back.
     fn is_refused(&self, statement: Statement, to: Seat) -> bool {
         let speaker = statement.speaker();
         let is_in_log = self
@@ -447,9 +447,8 @@ fn kept_with(state: &State, seat: Seat, stage: Stage) -> Statements {
         (Seat::Initiator, Stage::Revealed) => state.revealed_with,
         (Seat::Initiator, Stage::Locked)
         | (Seat::Participant | Seat::Decider, Stage::Revealed)
-        | (_, Stage::Idle | Stage::Declined | Stage::Aborted | Stage::Settled | Stage::Refunded) => {
-            Statements::NONE
-        }
+        | (_, Stage::Idle | Stage::Declined)
+        | (_, Stage::Aborted | Stage::Settled | Stage::Refunded) => Statements::NONE,
     }
 }
 

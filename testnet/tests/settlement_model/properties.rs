@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 
 use stateright::{Model, Property};
 
-use crate::network::{Mode, Settlement, State};
+use crate::network::{Action, Mode, Settlement, State};
 use crate::roles::{Decision, Seat, Stage, Statement, Verdict};
 
 pub const ATOMIC: &str = "never one party settled and another released";
@@ -91,7 +91,55 @@ fn is_final(model: &Settlement, state: &State) -> bool {
     })
 }
 
-/// What a search of the whole graph found.
+/// The whole graph of one model. States are numbered in the order in which they were found.
+pub struct Graph {
+    states: Vec<State>,
+    /// For each state, those from which a fair step leads to it.
+    fair_into: Vec<Vec<u32>>,
+    pub steps: usize,
+}
+
+impl Graph {
+    /// Searches every reachable state. `on_step` is told of each step that is taken.
+    pub fn explore(model: &Settlement, mut on_step: impl FnMut(Action)) -> Graph {
+        let mut states = model.init_states();
+        let mut numbers: HashMap<State, u32> = states.iter().copied().zip(0..).collect();
+        let mut fair_into = vec![Vec::new(); states.len()];
+        let mut steps = 0;
+        let mut from = 0;
+        let mut actions = Vec::new();
+        while from < states.len() {
+            let state = states[from];
+            model.actions(&state, &mut actions);
+            for action in actions.drain(..) {
+                let Some(next) = model.next_state(&state, action) else {
+                    continue;
+                };
+                steps += 1;
+                on_step(action);
+                let number = match numbers.entry(next) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        states.push(next);
+                        fair_into.push(Vec::new());
+                        *new.insert(number_of(states.len() - 1))
+                    }
+                };
+                if model.is_fair(&state, action) {
+                    fair_into[number as usize].push(number_of(from));
+                }
+            }
+            from += 1;
+        }
+        Graph {
+            states,
+            fair_into,
+            steps,
+        }
+    }
+}
+
+/// What a search for states that cannot finish found.
 pub struct Reach {
     pub states: usize,
     pub steps: usize,
@@ -100,46 +148,14 @@ pub struct Reach {
     pub stuck: Vec<State>,
 }
 
-/// Searches every reachable state, then walks the fair steps backwards from the final states.
-/// What is not met on the way back can never finish unless a fault or a choice helps it.
+/// Walks the fair steps backwards from the final states. What is not met on the way back can
+/// never finish unless a fault or a choice helps it.
 pub fn search(model: &Settlement) -> Reach {
-    let mut states = model.init_states();
-    let mut numbers: HashMap<State, u32> = HashMap::new();
-    numbers.extend(states.iter().copied().zip(0..));
-    let mut fair_into: Vec<Vec<u32>> = vec![Vec::new(); states.len()];
-    let mut steps = 0;
-    let mut from = 0;
-    let mut actions = Vec::new();
-    while from < states.len() {
-        let state = states[from];
-        model.actions(&state, &mut actions);
-        for action in actions.drain(..) {
-            let Some(next) = model.next_state(&state, action) else {
-                continue;
-            };
-            steps += 1;
-            let number = match numbers.entry(next) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(new) => {
-                    states.push(next);
-                    fair_into.push(Vec::new());
-                    *new.insert(number_of(states.len() - 1))
-                }
-            };
-            if model.is_fair(&state, action) {
-                fair_into[number as usize].push(number_of(from));
-            }
-        }
-        from += 1;
-    }
-    finish(model, &states, &fair_into, steps)
-}
-
-fn number_of(position: usize) -> u32 {
-    u32::try_from(position).expect("the search is bounded far below 2^32 states")
-}
-
-fn finish(model: &Settlement, states: &[State], fair_into: &[Vec<u32>], steps: usize) -> Reach {
+    let Graph {
+        states,
+        fair_into,
+        steps,
+    } = Graph::explore(model, |_| {});
     let mut can_finish: Vec<bool> = states.iter().map(|state| is_final(model, state)).collect();
     let mut pending: Vec<u32> = (0..number_of(states.len()))
         .filter(|number| can_finish[*number as usize])
@@ -164,4 +180,8 @@ fn finish(model: &Settlement, states: &[State], fair_into: &[Vec<u32>], steps: u
         final_states,
         stuck,
     }
+}
+
+fn number_of(position: usize) -> u32 {
+    u32::try_from(position).expect("the search is bounded far below 2^32 states")
 }
