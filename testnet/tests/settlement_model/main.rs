@@ -337,6 +337,17 @@ fn a_recovery_whose_peers_accept_late_statements_decides_twice() {
     );
 }
 
+/// A peer's promise to refuse is a promise: written down before it is given.
+#[test]
+fn a_refusal_that_a_peer_forgets_in_a_crash_gives_two_decisions() {
+    assert_breaks(
+        Mutation::VolatileFence,
+        Shape::TwoParties,
+        RESTORE,
+        ONE_DECISION,
+    );
+}
+
 /// The same for Reveal: a restored initiator aborts, and then its Reveal arrives.
 #[test]
 fn a_restored_initiator_whose_reveal_arrives_late_breaks_atomicity() {

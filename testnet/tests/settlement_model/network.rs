@@ -346,8 +346,11 @@ impl Settlement {
         })
     }
 
-    fn crash(state: &State, seat: Seat) -> Option<State> {
+    fn crash(&self, state: &State, seat: Seat) -> Option<State> {
         let mut next = *state;
+        if self.mutation == Mutation::VolatileFence {
+            next.fenced = next.fenced.without(seat);
+        }
         let domain = next.domain_mut(seat);
         domain.unsynced = None;
         domain.seen = domain.kept;
@@ -357,7 +360,7 @@ impl Settlement {
             Mode::Gone => return None,
         };
         // A crash that loses nothing is no step.
-        (next.domain(seat) != state.domain(seat)).then_some(next)
+        (next != *state).then_some(next)
     }
 
     fn restore(&self, state: &State, seat: Seat, stage: Stage) -> Option<State> {
@@ -550,7 +553,7 @@ impl Model for Settlement {
             }),
             Action::FetchBack { restored, peer } => self.fetch_back(state, restored, peer),
             Action::Resume(seat) => self.resume(state, seat),
-            Action::Crash(seat) => Settlement::crash(state, seat),
+            Action::Crash(seat) => self.crash(state, seat),
             Action::Restore(seat, stage) => self.restore(state, seat, stage),
             Action::Depart(seat) => Settlement::depart(state, seat),
         }

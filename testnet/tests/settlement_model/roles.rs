@@ -280,6 +280,8 @@ pub enum Mutation {
     RecoveryAsksOnePeer,
     /// Peers give back what they hold, and go on accepting what is still under way.
     RecoveryWithoutFence,
+    /// Peers forget their refusal when they crash.
+    VolatileFence,
     // One guard of two left out: the other must do.
     RevealWithoutEveryLocked,
     CreditWithoutEvidence,
