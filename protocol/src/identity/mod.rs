@@ -36,3 +36,6 @@ pub use gateway::{GatewayRecord, SignedGatewayRecord, VerifiedGatewayRecord};
 pub use lei::Lei;
 pub use revocation::{Revocation, RevocationReason, SignedRevocation, VerifiedRevocation};
 pub use rotation::{Rotation, SignedRotation, VerifiedRotation};
+
+#[cfg(test)]
+mod tests;
