@@ -76,6 +76,37 @@ fn a_retired_key_cannot_revoke() {
 }
 
 #[test]
+fn a_domain_cannot_revoke_into_the_time_of_a_key_it_has_replaced() {
+    let mut world = World::with_member();
+    world.rotate(&rotated(&rotation(&key(2)), &key(1), &key(2))).unwrap();
+    assert_eq!(world.revoke(&revoked(&own_revocation(10), &key(2))), Ok(Change::Applied));
+    assert_eq!(world.key(1, 99), Ok(key(1).public()));
+    assert_eq!(world.key(2, 100), Ok(key(2).public()));
+}
+
+#[test]
+fn a_revoked_key_revokes_no_other() {
+    let mut world = World::with_member();
+    world.rotate(&rotated(&rotation(&key(2)), &key(1), &key(2))).unwrap();
+    let own = Revocation { epoch: Epoch(2), ..own_revocation(150) };
+    world.revoke(&revoked(&own, &key(2))).unwrap();
+    assert_eq!(world.revoke(&revoked(&own, &key(2))), Ok(Change::Unchanged));
+    let other = revoked(&own_revocation(10), &key(2));
+    refused(Code::CertificateRevoked, world.revoke(&other));
+}
+
+#[test]
+fn a_thief_who_rotated_revokes_nothing_once_found_out() {
+    let mut world = World::with_member();
+    world.rotate(&rotated(&rotation(&key(66)), &key(1), &key(66))).unwrap();
+    world.authority_revokes(&revocation()).unwrap();
+    for epoch in [Epoch(1), Epoch(2)] {
+        let stolen = Revocation { epoch, ..own_revocation(0) };
+        refused(Code::CertificateRevoked, world.revoke(&revoked(&stolen, &key(66))));
+    }
+}
+
+#[test]
 fn a_thiefs_rotation_does_not_count_in_either_order() {
     let stolen = rotated(&rotation(&key(66)), &key(1), &key(66));
     let mut late = World::with_member();
