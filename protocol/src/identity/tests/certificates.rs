@@ -76,6 +76,27 @@ fn a_founder_with_another_key_than_the_pinned_one_is_refused() {
 }
 
 #[test]
+fn a_founder_with_another_epoch_than_the_pinned_one_is_refused() {
+    let world = cross_certified(true);
+    let founder = Certificate { epoch: Epoch(2), ..own_certificate("a.example", &key(1)) };
+    refused(Code::NotEndorsed, world.verify(&self_signed(&founder, &key(1), &[])));
+}
+
+#[test]
+fn an_endorser_whose_certificate_has_expired_does_not_count() {
+    let mut world = cross_certified(true);
+    let founder = own_certificate("a.example", &key(1));
+    world.admit(&self_signed(&founder, &key(1), &[])).unwrap();
+    let lasting =
+        Certificate { valid_until: Time(99_000), ..own_certificate("d.example", &key(4)) };
+    let endorsers = [("a.example", &key(1)), ("b.example", &key(2))];
+    let signed = self_signed(&lasting, &key(4), &endorsers);
+    let at = |now| world.anchors.verify_certificate(&signed, &world.directory, now, &SIGNATURES);
+    at(NOW).unwrap();
+    refused(Code::NotEndorsed, at(LATER));
+}
+
+#[test]
 fn endorsements_count_once_for_each_trusted_domain_but_the_subject() {
     let world = cross_certified(true);
     let (one, two, stranger) = (key(1), key(2), key(8));
