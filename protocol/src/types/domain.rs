@@ -106,7 +106,7 @@ fn is_label(label: &str) -> bool {
 }
 
 /// The offending text, cut to a length that is safe to log.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let cut: String = text.chars().take(80).collect();
     format!("`{}`", cut.escape_debug())
 }

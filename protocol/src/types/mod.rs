@@ -14,6 +14,7 @@ mod time;
 pub use amount::Amount;
 pub use asset::{AssetCode, AssetPair, Uai};
 pub use bounded::{Bounded, Bytes, Detail, Text};
+pub(crate) use domain::shown;
 pub use domain::{Domain, Holder, Network};
 pub use id::{
     AgreementNumber, Epoch, Hash, Height, KeyId, Nonce, OrderId, Sequence, SettlementId, TakeId,
