@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec;
-use crate::error::Code;
+use crate::error::{Code, Refusal};
 use crate::limits::{
     NOTICE_LIFE_MAX_MS, OFFER_COUNTERPARTIES, ORDER_LIFE_MS, SELECTION_WINDOW_MAX_MS,
 };
@@ -179,7 +179,7 @@ fn everything_published_or_kept_has_canonical_bytes() {
         Ubi([1; 32]),
         OfferTerms { selection_window: Duration(1_000), ..terms() },
     );
-    offer.consider(&take(1, 10, 20), NOW).unwrap();
+    arrive(&mut offer, &take(1, 10, 20), NOW).unwrap();
     assert_eq!(codec::decode::<Offer, 4096>(&codec::encode(&offer)), Ok(offer));
 }
 
@@ -258,4 +258,13 @@ proptest! {
         let less = fair.minus(amount(1)).expect("a part of something costs something");
         prop_assert!(!offer.price_accepts(take, less));
     }
+}
+
+/// A take arrives: considered, and put among those that wait when told so.
+fn arrive(offer: &mut Offer, take: &WaitingTake, now: Time) -> Result<Considered, Refusal> {
+    let considered = offer.consider(take, now)?;
+    if let Considered::Wait { until } = considered {
+        offer.enqueue(take.clone(), until).unwrap();
+    }
+    Ok(considered)
 }

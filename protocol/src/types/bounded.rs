@@ -100,7 +100,11 @@ impl<const MAX: usize> Bytes<MAX> {
         Self::from_vec(bytes.to_vec())
     }
 
-    fn from_vec(bytes: Vec<u8>) -> Result<Self, Refusal> {
+    /// The bytes of `bytes`, without a copy where it is exactly filled.
+    ///
+    /// # Errors
+    /// `Q-1001` when there are more than `MAX`.
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Self, Refusal> {
         if bytes.len() > MAX {
             crate::refuse!(TooLarge, "{} bytes, at most {MAX}", bytes.len());
         }

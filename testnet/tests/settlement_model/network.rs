@@ -149,9 +149,7 @@ impl State {
             all = all.and(self.decided_with).with(Statement::Reveal);
         }
         if all.has(Statement::Reveal) {
-            all = all
-                .and(self.revealed_with)
-                .with(Statement::Locked(Seat::Initiator));
+            all = all.and(self.revealed_with).with(Statement::Locked(Seat::Initiator));
         }
         all
     }
@@ -159,11 +157,7 @@ impl State {
     /// Whether a fence holds off `statement`: said, then lost and never given back.
     fn is_refused(&self, statement: Statement, to: Seat) -> bool {
         let speaker = statement.speaker();
-        let is_in_log = self
-            .domain(speaker)
-            .journal
-            .statements(speaker)
-            .has(statement);
+        let is_in_log = self.domain(speaker).journal.statements(speaker).has(statement);
         self.restored == Some(speaker) && self.fenced.has(to) && !is_in_log
     }
 
@@ -286,19 +280,15 @@ impl Settlement {
         let is_able = Settlement::is_idle_runner(state.domain(seat))
             && self.mutation != Mutation::NoQuery
             && self.view(state, seat).is_waiting();
-        (is_able && !state.queries.has(seat)).then(|| State {
-            queries: state.queries.with(seat),
-            ..*state
-        })
+        (is_able && !state.queries.has(seat))
+            .then(|| State { queries: state.queries.with(seat), ..*state })
     }
 
     /// A decided decider repeats Decided, which `Deliver` does anyhow; so only the undecided case
     /// is a step. The Query stays: it may arrive twice.
     fn answer_query(&self, state: &State, from: Seat) -> Option<State> {
         let is_asked = state.queries.has(from);
-        is_asked
-            .then(|| self.write(state, Seat::Decider, Input::Asked))
-            .flatten()
+        is_asked.then(|| self.write(state, Seat::Decider, Input::Asked)).flatten()
     }
 
     /// The peer hands back what it holds of the restored domain's statements, and from then on
@@ -316,9 +306,7 @@ impl Settlement {
         let mut next = *state;
         let domain = next.domain_mut(restored);
         domain.seen = domain.seen.and(held.only(spoken_by(restored)));
-        domain.mode = Mode::Recovering {
-            asked: asked.with(peer),
-        };
+        domain.mode = Mode::Recovering { asked: asked.with(peer) };
         if self.mutation != Mutation::RecoveryWithoutFence {
             next.fenced = next.fenced.with(peer);
         }
@@ -366,10 +354,7 @@ impl Settlement {
     fn restore(&self, state: &State, seat: Seat, stage: Stage) -> Option<State> {
         let mut next = *state;
         next.restored = Some(seat);
-        let old = Journal {
-            stage,
-            ..Journal::EMPTY
-        };
+        let old = Journal { stage, ..Journal::EMPTY };
         let now = state.domain(seat).journal;
         let was_written = match stage {
             Stage::Idle => true,
@@ -383,18 +368,9 @@ impl Settlement {
         }
         let kept = kept_with(state, seat, stage);
         let acts_at_once = self.mutation == Mutation::RestoredActsAtOnce;
-        let mode = if acts_at_once {
-            Mode::Running
-        } else {
-            Mode::Recovering { asked: Seats::NONE }
-        };
-        *next.domain_mut(seat) = Domain {
-            journal: old,
-            unsynced: None,
-            kept,
-            seen: kept,
-            mode,
-        };
+        let mode =
+            if acts_at_once { Mode::Running } else { Mode::Recovering { asked: Seats::NONE } };
+        *next.domain_mut(seat) = Domain { journal: old, unsynced: None, kept, seen: kept, mode };
         Some(next)
     }
 
@@ -419,10 +395,7 @@ impl Settlement {
             Action::Sync(_)
             | Action::Ask(_)
             | Action::AnswerQuery(_)
-            | Action::FetchBack {
-                restored: _,
-                peer: _,
-            }
+            | Action::FetchBack { restored: _, peer: _ }
             | Action::Resume(_) => true,
             Action::LoseQuery(_) | Action::Crash(_) | Action::Restore(_, _) | Action::Depart(_) => {
                 false
@@ -521,9 +494,7 @@ impl Model for Settlement {
                 actions.push(Action::Crash(seat));
             }
             if self.faults.restorable.contains(&seat) && state.restored.is_none() {
-                let copies = OLD_COPIES
-                    .into_iter()
-                    .map(|stage| Action::Restore(seat, stage));
+                let copies = OLD_COPIES.into_iter().map(|stage| Action::Restore(seat, stage));
                 actions.extend(copies);
             }
             if self.faults.departures {
@@ -531,10 +502,7 @@ impl Model for Settlement {
             }
             if let Mode::Recovering { asked: _ } = state.domain(seat).mode {
                 let peers = self.shape.seats().iter().copied();
-                actions.extend(peers.map(|peer| Action::FetchBack {
-                    restored: seat,
-                    peer,
-                }));
+                actions.extend(peers.map(|peer| Action::FetchBack { restored: seat, peer }));
                 actions.push(Action::Resume(seat));
             }
         }
@@ -547,10 +515,9 @@ impl Model for Settlement {
             Action::Deliver(statement, to) => self.deliver(state, statement, to),
             Action::Ask(seat) => self.ask(state, seat),
             Action::AnswerQuery(from) => self.answer_query(state, from),
-            Action::LoseQuery(from) => Some(State {
-                queries: state.queries.without(from),
-                ..*state
-            }),
+            Action::LoseQuery(from) => {
+                Some(State { queries: state.queries.without(from), ..*state })
+            }
             Action::FetchBack { restored, peer } => self.fetch_back(state, restored, peer),
             Action::Resume(seat) => self.resume(state, seat),
             Action::Crash(seat) => self.crash(state, seat),

@@ -23,21 +23,13 @@ pub fn all() -> Vec<Property<Settlement>> {
         Property::always(ATOMIC, is_atomic),
         Property::always(ONE_DECISION, has_one_decision),
         Property::always(OWED, is_every_credit_owed),
-        Property::sometimes(CAN_SETTLE, |model, state| {
-            is_everyone(model, state, Stage::Settled)
-        }),
-        Property::sometimes(CAN_REFUND, |model, state| {
-            is_everyone(model, state, Stage::Refunded)
-        }),
+        Property::sometimes(CAN_SETTLE, |model, state| is_everyone(model, state, Stage::Settled)),
+        Property::sometimes(CAN_REFUND, |model, state| is_everyone(model, state, Stage::Refunded)),
     ]
 }
 
 fn is_everyone(model: &Settlement, state: &State, stage: Stage) -> bool {
-    model
-        .shape
-        .parties()
-        .iter()
-        .all(|seat| state.domain(*seat).journal.stage == stage)
+    model.shape.parties().iter().all(|seat| state.domain(*seat).journal.stage == stage)
 }
 
 fn is_settled(state: &State, seat: Seat) -> bool {
@@ -47,12 +39,10 @@ fn is_settled(state: &State, seat: Seat) -> bool {
 /// A party that declined, aborted or was refunded has its funds free for other use.
 fn is_atomic(model: &Settlement, state: &State) -> bool {
     let parties = model.shape.parties();
-    let is_released = parties
-        .iter()
-        .any(|seat| match state.domain(*seat).journal.stage {
-            Stage::Declined | Stage::Aborted | Stage::Refunded => true,
-            Stage::Idle | Stage::Locked | Stage::Revealed | Stage::Settled => false,
-        });
+    let is_released = parties.iter().any(|seat| match state.domain(*seat).journal.stage {
+        Stage::Declined | Stage::Aborted | Stage::Refunded => true,
+        Stage::Idle | Stage::Locked | Stage::Revealed | Stage::Settled => false,
+    });
     !(is_released && parties.iter().any(|seat| is_settled(state, *seat)))
 }
 
@@ -131,11 +121,7 @@ impl Graph {
             }
             from += 1;
         }
-        Graph {
-            states,
-            fair_into,
-            steps,
-        }
+        Graph { states, fair_into, steps }
     }
 }
 
@@ -151,15 +137,10 @@ pub struct Reach {
 /// Walks the fair steps backwards from the final states. What is not met on the way back can
 /// never finish unless a fault or a choice helps it.
 pub fn search(model: &Settlement) -> Reach {
-    let Graph {
-        states,
-        fair_into,
-        steps,
-    } = Graph::explore(model, |_| {});
+    let Graph { states, fair_into, steps } = Graph::explore(model, |_| {});
     let mut can_finish: Vec<bool> = states.iter().map(|state| is_final(model, state)).collect();
-    let mut pending: Vec<u32> = (0..number_of(states.len()))
-        .filter(|number| can_finish[*number as usize])
-        .collect();
+    let mut pending: Vec<u32> =
+        (0..number_of(states.len())).filter(|number| can_finish[*number as usize]).collect();
     let final_states = pending.len();
     while let Some(number) = pending.pop() {
         for earlier in &fair_into[number as usize] {
@@ -168,18 +149,9 @@ pub fn search(model: &Settlement) -> Reach {
             }
         }
     }
-    let stuck = states
-        .iter()
-        .zip(&can_finish)
-        .filter(|(_, can)| !**can)
-        .map(|(state, _)| *state)
-        .collect();
-    Reach {
-        states: states.len(),
-        steps,
-        final_states,
-        stuck,
-    }
+    let stuck =
+        states.iter().zip(&can_finish).filter(|(_, can)| !**can).map(|(state, _)| *state).collect();
+    Reach { states: states.len(), steps, final_states, stuck }
 }
 
 fn number_of(position: usize) -> u32 {

@@ -178,10 +178,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub const EMPTY: Journal = Journal {
-        stage: Stage::Idle,
-        decision: Decision::Undecided,
-    };
+    pub const EMPTY: Journal = Journal { stage: Stage::Idle, decision: Decision::Undecided };
 
     /// The statements that this journal proves its owner to have written.
     pub fn statements(self, seat: Seat) -> Statements {
@@ -340,10 +337,7 @@ impl View {
     }
 
     fn moved_if(&self, may: bool, stage: Stage) -> Option<Journal> {
-        may.then_some(Journal {
-            stage,
-            ..self.journal
-        })
+        may.then_some(Journal { stage, ..self.journal })
     }
 
     /// The decider's entry is the only point of decision: one per agreement, ever, and whether
@@ -356,10 +350,7 @@ impl View {
             }
         };
         let decision = Decision::Decided(verdict);
-        (may && is_open && self.me == Seat::Decider).then_some(Journal {
-            decision,
-            ..self.journal
-        })
+        (may && is_open && self.me == Seat::Decider).then_some(Journal { decision, ..self.journal })
     }
 
     fn may_lock(&self) -> bool {

@@ -49,12 +49,12 @@ fn losses(losers: &[(WaitingTake, Code)]) -> Vec<(u64, Code)> {
 
 #[test]
 fn without_a_window_the_first_take_is_selected() {
-    assert_eq!(offer().consider(&take(1, 50, 100), NOW), Ok(Considered::SelectNow));
+    assert_eq!(arrive(&mut offer(), &take(1, 50, 100), NOW), Ok(Considered::SelectNow));
 }
 
 #[test]
 fn a_take_must_fit_the_terms() {
-    let consider = |take: &WaitingTake| code(offer().consider(take, NOW));
+    let consider = |take: &WaitingTake| code(arrive(&mut offer(), take, NOW));
     assert_eq!(consider(&take(1, 0, 0)), Code::ZeroAmount);
     assert_eq!(consider(&take(1, 9, 18)), Code::BelowMinimum);
     assert_eq!(consider(&take(1, 101, 202)), Code::AboveRemaining);
@@ -64,9 +64,9 @@ fn a_take_must_fit_the_terms() {
 
 #[test]
 fn only_named_counterparties_may_take() {
-    let taken = with_counterparty("taker").consider(&take(1, 50, 100), NOW);
+    let taken = arrive(&mut with_counterparty("taker"), &take(1, 50, 100), NOW);
     assert_eq!(taken, Ok(Considered::SelectNow));
-    let refused = with_counterparty("somebody").consider(&take(1, 50, 100), NOW);
+    let refused = arrive(&mut with_counterparty("somebody"), &take(1, 50, 100), NOW);
     assert_eq!(code(refused), Code::NotAllowedCounterparty);
 }
 
@@ -74,15 +74,15 @@ fn only_named_counterparties_may_take() {
 fn the_minimum_is_waived_for_all_of_a_small_rest() {
     let mut offer = offer();
     offer.reserve(amount(95)).unwrap();
-    assert_eq!(code(offer.consider(&take(1, 4, 8), NOW)), Code::BelowMinimum);
-    assert_eq!(code(offer.consider(&take(1, 6, 12), NOW)), Code::AboveRemaining);
-    assert_eq!(offer.consider(&take(1, 5, 10), NOW), Ok(Considered::SelectNow));
+    assert_eq!(code(arrive(&mut offer, &take(1, 4, 8), NOW)), Code::BelowMinimum);
+    assert_eq!(code(arrive(&mut offer, &take(1, 6, 12), NOW)), Code::AboveRemaining);
+    assert_eq!(arrive(&mut offer, &take(1, 5, 10), NOW), Ok(Considered::SelectNow));
 }
 
 #[test]
 fn an_offer_past_its_expiry_refuses_takes_before_any_timer_has_run() {
     let late = WaitingTake { expiry: EXPIRY.after(WINDOW), ..take(1, 50, 100) };
-    assert_eq!(code(offer().consider(&late, EXPIRY)), Code::OfferExpired);
+    assert_eq!(code(arrive(&mut offer(), &late, EXPIRY)), Code::OfferExpired);
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn an_offer_that_has_ended_refuses_everything_new() {
     ] {
         let mut offer = ended(state);
         let before = offer.clone();
-        assert_eq!(code(offer.consider(&take(1, 50, 100), NOW)), expected);
+        assert_eq!(code(arrive(&mut offer, &take(1, 50, 100), NOW)), expected);
         assert_eq!(code(offer.reserve(amount(1))), expected);
         assert_eq!(code(offer.cancel()), expected);
         assert_eq!(offer.expire(EXPIRY), None);
-        assert_eq!(offer.select(NOW), Selection::default());
+        assert_eq!(close(&mut offer, NOW), Selection::default());
         assert!(offer.fill(amount(1)).is_err());
         assert!(offer.restore(amount(1)).is_err());
         assert_eq!(offer, before);
@@ -118,11 +118,11 @@ fn a_filled_offer_has_nothing_left_to_fill_or_restore() {
 fn the_first_take_opens_the_window_and_the_others_join_it() {
     let mut offer = gathering();
     let wait = Ok(Considered::Wait { until: CLOSES });
-    assert_eq!(offer.consider(&take(1, 50, 100), NOW), wait);
-    assert_eq!(offer.consider(&take(2, 50, 100), NOW.after(Duration(1))), wait);
+    assert_eq!(arrive(&mut offer, &take(1, 50, 100), NOW), wait);
+    assert_eq!(arrive(&mut offer, &take(2, 50, 100), NOW.after(Duration(1))), wait);
     assert_eq!(offer.closes(), Some(CLOSES));
     assert_eq!(ids(offer.waiting()), [1, 2]);
-    let selection = offer.select(CLOSES);
+    let selection = close(&mut offer, CLOSES);
     assert_eq!(ids(&selection.winners), [1, 2]);
     assert_eq!((offer.closes(), offer.waiting().len()), (None, 0));
     offer.check_invariants().unwrap();
@@ -131,10 +131,10 @@ fn the_first_take_opens_the_window_and_the_others_join_it() {
 #[test]
 fn a_take_repeated_waits_once() {
     let mut offer = gathering();
-    offer.consider(&take(1, 50, 100), NOW).unwrap();
+    arrive(&mut offer, &take(1, 50, 100), NOW).unwrap();
     let before = offer.clone();
     let wait = Ok(Considered::Wait { until: CLOSES });
-    assert_eq!(offer.consider(&take(1, 50, 100), CLOSES), wait);
+    assert_eq!(arrive(&mut offer, &take(1, 50, 100), CLOSES), wait);
     assert_eq!(offer, before);
 }
 
@@ -143,13 +143,13 @@ fn a_window_closes_before_the_offer_expires() {
     let mut offer = gathering();
     let last = EXPIRY.before(Duration(1));
     let take = WaitingTake { expiry: EXPIRY, ..take(1, 50, 100) };
-    assert_eq!(offer.consider(&take, last), Ok(Considered::Wait { until: last }));
+    assert_eq!(arrive(&mut offer, &take, last), Ok(Considered::Wait { until: last }));
 }
 
 #[test]
 fn a_take_that_cannot_live_until_selection_is_refused_at_once() {
     let take = WaitingTake { expiry: CLOSES, ..take(1, 50, 100) };
-    assert_eq!(code(gathering().consider(&take, NOW)), Code::OrderExpired);
+    assert_eq!(code(arrive(&mut gathering(), &take, NOW)), Code::OrderExpired);
 }
 
 #[test]
@@ -161,10 +161,10 @@ fn the_window_holds_so_many_takes_and_no_more() {
         WaitingTake { id: TakeId(id), ..take(1, 10, 20) }
     };
     for number in 0..TAKES_PER_OFFER {
-        offer.consider(&numbered(number), NOW).unwrap();
+        arrive(&mut offer, &numbered(number), NOW).unwrap();
     }
     let before = offer.clone();
-    assert_eq!(code(offer.consider(&numbered(TAKES_PER_OFFER), NOW)), Code::TooManyTakes);
+    assert_eq!(code(arrive(&mut offer, &numbered(TAKES_PER_OFFER), NOW)), Code::TooManyTakes);
     assert_eq!(offer, before);
 }
 
@@ -172,9 +172,9 @@ fn the_window_holds_so_many_takes_and_no_more() {
 fn the_best_price_wins_and_the_earlier_of_equals() {
     let mut offer = gathering();
     for take in [take(1, 50, 100), take(2, 40, 81), take(3, 20, 42), take(4, 10, 21)] {
-        offer.consider(&take, NOW).unwrap();
+        arrive(&mut offer, &take, NOW).unwrap();
     }
-    let selection = offer.select(CLOSES);
+    let selection = close(&mut offer, CLOSES);
     assert_eq!(ids(&selection.winners), [3, 4, 2]);
     assert_eq!(losses(&selection.losers), [(1, Code::AboveRemaining)]);
 }
@@ -183,9 +183,9 @@ fn the_best_price_wins_and_the_earlier_of_equals() {
 fn a_smaller_take_behind_one_that_does_not_fit_still_wins() {
     let mut offer = gathering();
     for take in [take(1, 60, 180), take(2, 50, 125), take(3, 40, 80), take(4, 10, 20)] {
-        offer.consider(&take, NOW).unwrap();
+        arrive(&mut offer, &take, NOW).unwrap();
     }
-    let selection = offer.select(CLOSES);
+    let selection = close(&mut offer, CLOSES);
     assert_eq!(ids(&selection.winners), [1, 3]);
     let lost = [(2, Code::AboveRemaining), (4, Code::TakeLost)];
     assert_eq!(losses(&selection.losers), lost);
@@ -195,9 +195,9 @@ fn a_smaller_take_behind_one_that_does_not_fit_still_wins() {
 fn a_take_that_expired_while_it_waited_loses() {
     let mut offer = gathering();
     let short = WaitingTake { expiry: CLOSES.after(Duration(1)), ..take(1, 100, 900) };
-    offer.consider(&short, NOW).unwrap();
-    offer.consider(&take(2, 50, 100), NOW).unwrap();
-    let selection = offer.select(CLOSES.after(Duration(1)));
+    arrive(&mut offer, &short, NOW).unwrap();
+    arrive(&mut offer, &take(2, 50, 100), NOW).unwrap();
+    let selection = close(&mut offer, CLOSES.after(Duration(1)));
     assert_eq!(ids(&selection.winners), [2]);
     assert_eq!(losses(&selection.losers), [(1, Code::OrderExpired)]);
 }
@@ -206,22 +206,22 @@ fn a_take_that_expired_while_it_waited_loses() {
 fn a_take_of_a_small_rest_loses_when_the_rest_has_grown_again() {
     let mut offer = gathering();
     offer.reserve(amount(95)).unwrap();
-    offer.consider(&take(1, 5, 10), NOW).unwrap();
+    arrive(&mut offer, &take(1, 5, 10), NOW).unwrap();
     offer.restore(amount(95)).unwrap();
-    let selection = offer.select(CLOSES);
+    let selection = close(&mut offer, CLOSES);
     assert_eq!(losses(&selection.losers), [(1, Code::BelowMinimum)]);
 }
 
 #[test]
 fn takes_that_waited_for_a_rest_that_was_sold_lose() {
     let mut offer = gathering();
-    offer.consider(&take(1, 50, 100), NOW).unwrap();
+    arrive(&mut offer, &take(1, 50, 100), NOW).unwrap();
     offer.reserve(amount(100)).unwrap();
     offer.fill(amount(100)).unwrap();
     assert_eq!(offer.state(), OfferState::Filled);
     assert!(!offer.is_done());
     offer.check_invariants().unwrap();
-    assert_eq!(losses(&offer.select(CLOSES).losers), [(1, Code::TakeLost)]);
+    assert_eq!(losses(&close(&mut offer, CLOSES).losers), [(1, Code::TakeLost)]);
     assert!(offer.is_done());
 }
 
@@ -263,7 +263,7 @@ fn ending_an_offer_releases_what_is_not_reserved_and_keeps_the_rest_locked() {
     for (end, reason) in [(cancel, Code::OfferCancelled), (expire, Code::OfferExpired)] {
         let mut offer = gathering();
         offer.reserve(amount(60)).unwrap();
-        offer.consider(&take(1, 30, 60), NOW).unwrap();
+        arrive(&mut offer, &take(1, 30, 60), NOW).unwrap();
         let withdrawal = end(&mut offer);
         assert_eq!(withdrawal.release, amount(40));
         assert_eq!(losses(&withdrawal.losers), [(1, reason)]);
@@ -342,7 +342,7 @@ proptest! {
             let done = match act {
                 Act::Take(units) => {
                     let take = take(u8::try_from(number).unwrap(), units, 2 * units);
-                    offer.consider(&take, NOW).is_ok()
+                    arrive(&mut offer, &take, NOW).is_ok()
                 }
                 Act::Reserve(units) => {
                     let done = offer.reserve(amount(units)).is_ok();
@@ -365,7 +365,7 @@ proptest! {
                     Err(_) => false,
                 },
                 Act::Select => {
-                    let selection = offer.select(CLOSES);
+                    let selection = close(&mut offer, CLOSES);
                     let fits: u128 = selection.winners.iter().map(|take| take.take.units()).sum();
                     prop_assert!(fits <= offer.available().units());
                     true
@@ -407,10 +407,10 @@ proptest! {
         let mut offer = Offer::new(order(1), Ubi([1; 32]), terms);
         offer.reserve(amount(reserved.min(give - 1))).ok();
         for (number, (wanted, pay)) in takes.into_iter().enumerate() {
-            let _ = offer.consider(&take(u8::try_from(number).unwrap(), wanted, pay), NOW);
+            let _ = arrive(&mut offer, &take(u8::try_from(number).unwrap(), wanted, pay), NOW);
         }
         let waited = offer.waiting().len();
-        let selection = offer.select(CLOSES);
+        let selection = close(&mut offer, CLOSES);
         prop_assert_eq!(selection.winners.len() + selection.losers.len(), waited);
         for winner in &selection.winners {
             // Each reservation goes through: they fit, all together.
@@ -433,7 +433,7 @@ proptest! {
         let mut offer = Offer::new(order(1), Ubi([1; 32]), terms);
         for (number, (wanted, extra)) in takes.into_iter().enumerate() {
             let take = take(u8::try_from(number).unwrap(), wanted, 2 * wanted + extra);
-            offer.consider(&take, NOW).unwrap();
+            arrive(&mut offer, &take, NOW).unwrap();
         }
         let better = |a: &WaitingTake, b: &WaitingTake| {
             (a.pay.units() * b.take.units()).cmp(&(b.pay.units() * a.take.units()))
@@ -441,7 +441,7 @@ proptest! {
         };
         let waiting = offer.waiting().to_vec();
         let best = waiting.iter().find(|one| waiting.iter().all(|other| !better(other, one)));
-        let Selection { winners, losers } = offer.select(CLOSES);
+        let Selection { winners, losers } = close(&mut offer, CLOSES);
         prop_assert_eq!(winners.first(), best);
         for (loser, _) in &losers {
             // What better takes left was less than it asked for.
@@ -450,4 +450,23 @@ proptest! {
             prop_assert!(loser.take.units() > 100 - ahead);
         }
     }
+}
+
+/// A take arrives: considered, and put among those that wait when told so.
+fn arrive(offer: &mut Offer, take: &WaitingTake, now: Time) -> Result<Considered, Refusal> {
+    let considered = offer.consider(take, now)?;
+    if let Considered::Wait { until } = considered {
+        offer.enqueue(take.clone(), until).unwrap();
+    }
+    Ok(considered)
+}
+
+/// The window closes: selected, and everybody answered.
+fn close(offer: &mut Offer, now: Time) -> Selection {
+    let selection = offer.select(now);
+    let losers = selection.losers.iter().map(|(take, _)| take.id);
+    for id in selection.winners.iter().map(|take| take.id).chain(losers).collect::<Vec<_>>() {
+        offer.dismiss(id);
+    }
+    selection
 }
