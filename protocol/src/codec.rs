@@ -5,6 +5,9 @@
 //! trailing bytes, takes at most `LIMIT` bytes and re-encodes to compare, so bytes that were
 //! signed or hashed can be kept and passed on as received, never re-made.
 //!
+//! No type that comes off the wire is recursive: decoding recurses with the type, so the depth
+//! of the stack is a property of the types and never of the bytes.
+//!
 //! bincode is finished and unmaintained software; nothing outside this file calls it except
 //! the derives, so that one file could replace it.
 

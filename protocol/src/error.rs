@@ -114,7 +114,9 @@ impl std::str::FromStr for Code {
         text.strip_prefix("Q-")
             .and_then(|digits| digits.parse().ok())
             .and_then(Code::from_number)
-            .ok_or_else(|| Refusal::new(Code::UnknownCode, format!("`{text}`")))
+            // A sign or a leading zero would be a second text for the same code.
+            .filter(|code| code.to_string() == text)
+            .ok_or_else(|| Refusal::new(Code::UnknownCode, crate::types::shown(text)))
     }
 }
 

@@ -31,8 +31,14 @@ pub const SNAPSHOT_BYTES: usize = 64 * 1024 * 1024 * 1024;
 pub const BATCH_RECORDS: usize = 16 * 1024;
 /// Depth of the Merkle tree over the largest batch.
 pub const MERKLE_DEPTH: usize = 14;
-/// Hashes in one Merkle proof over the largest batch.
-pub const PROOF_HASHES: usize = BATCH_RECORDS;
+/// Records after which a batch takes no further input. What one input makes fits in the rest.
+pub const BATCH_FULL: usize = BATCH_RECORDS / 2;
+/// Statements on one feed page; a batch may hold several pages for one peer.
+pub const PAGE_ITEMS: usize = 512;
+/// Bytes of statements on one feed page, so that its frame fits.
+pub const PAGE_BYTES: usize = 512 * 1024;
+/// Hashes in the multi-proof of one page: at most one path per item.
+pub const PAGE_PROOF_HASHES: usize = (PAGE_ITEMS + 1) * MERKLE_DEPTH;
 
 /// Largest public key (suite byte, Ed25519 and ML-DSA-65 halves).
 pub const PUBLIC_KEY_BYTES: usize = 4 * 1024;
@@ -112,8 +118,8 @@ pub const GATEWAY_SERVICES: usize = 32;
 pub const ADDRESS_PARTS: usize = 16;
 /// Evidence carried inside one Reveal or Decided.
 pub const BUNDLE_EVIDENCE: usize = AGREEMENT_PARTIES;
-/// Root hashes of one peer's checkpoints kept to notice equivocation.
-pub const CHECKPOINT_WINDOW: usize = 1024;
+/// Checkpoints of one peer kept to notice equivocation.
+pub const CHECKPOINT_WINDOW: usize = 16;
 /// Feed pages sent to one peer and not yet acknowledged.
 pub const UNACKNOWLEDGED_PAGES: usize = 65_536;
 /// Missing own statements gathered in recovery.
@@ -133,6 +139,10 @@ pub const QUERY_FIRST_MS: u64 = 5_000;
 pub const QUERY_MAX_MS: u64 = 5 * 60 * 1000;
 /// Longest life of a received offer notice: an order's, and what two honest clocks may differ.
 pub const NOTICE_LIFE_MAX_MS: u64 = ORDER_LIFE_MS + 60_000;
+/// First wait before a peer that has not acknowledged everything is asked where it stands.
+pub const PROBE_FIRST_MS: u64 = 2_000;
+/// Longest wait between two such questions.
+pub const PROBE_MAX_MS: u64 = 60_000;
 /// Longest selection window of an offer.
 pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
 
@@ -141,7 +151,9 @@ const _: () = assert!(SETTLEMENT_LIFE_MS <= SETTLEMENT_LIFE_MAX_MS);
 const _: () = assert!(SETTLEMENT_LIFE_MAX_MS <= ORDER_LIFE_MS);
 const _: () = assert!(QUERY_FIRST_MS <= QUERY_MAX_MS);
 const _: () = assert!(1 << MERKLE_DEPTH == BATCH_RECORDS);
-const _: () = assert!(RECORD_BYTES < FRAME_BYTES);
+const _: () = assert!(PAGE_BYTES + RECORD_BYTES + PAGE_PROOF_HASHES * 32 < FRAME_BYTES);
+// The reactions to one full page: at most eight records each.
+const _: () = assert!(BATCH_FULL + 8 * PAGE_ITEMS < BATCH_RECORDS);
 const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
 const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
 const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < CERTIFICATE_BYTES);

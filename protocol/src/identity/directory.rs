@@ -17,7 +17,8 @@
 //! * A key that was known is never forgotten: statements made under it can be checked for ever.
 //! * Epochs and certificate serials only rise; the same document twice changes nothing.
 //! * A domain cannot take back what others have seen it say: neither its own revocation nor its
-//!   rotation reaches below the heights in [`Directory::observe`]. The authority's can.
+//!   rotation reaches below the heights in [`Directory::observe`], nor into the time of a key
+//!   that it has replaced. The authority's revocation can.
 //! * A key that follows from a revoked one counts only if the switch came before the first
 //!   revoked height, in whichever order rotation and revocation arrive; the authority's
 //!   certificate for it overrules this.
@@ -54,7 +55,7 @@ pub enum Origin {
     Rotated,
 }
 
-/// From which height on a key does not count, and by whose word.
+/// Above which height a key does not count, and by whose word.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Revoked {
     /// The last height that counts.
@@ -104,6 +105,13 @@ impl KeyRecord {
     #[must_use]
     pub fn revoked_from(&self) -> Option<Height> {
         self.revoked.as_ref().map(|revoked| revoked.from)
+    }
+
+    /// The height below which the domain's own revocation does not reach: what was observed
+    /// under the key, and all of its time when it has been replaced already.
+    fn said_until(&self) -> Height {
+        let replaced = self.replaced_at.map_or(0, |next| next.0.saturating_sub(1));
+        self.observed.max(Height(replaced))
     }
 
     fn check_height(&self, height: Height) -> Result<(), Refusal> {
@@ -266,7 +274,7 @@ impl Member {
         let record = self.keys.get_mut(&epoch).ok_or_else(|| unknown_epoch(domain, epoch))?;
         let from = match &revocation.issuer {
             Issuer::Authority(_) => revocation.from_height,
-            Issuer::SelfSigned => revocation.from_height.max(record.observed),
+            Issuer::SelfSigned => revocation.from_height.max(record.said_until()),
         };
         let stands = match (&record.revoked, &revocation.issuer) {
             (None, _) => false,
@@ -424,6 +432,22 @@ impl Directory {
             refuse!(CertificateRevoked, "epoch {epoch} of {domain}");
         }
         member.check_origin(epoch)?;
+        Ok(&record.key)
+    }
+
+    /// The key that signs a domain's own revocation of its key of `epoch`: the latest. A
+    /// revoked key may repeat its own revocation to a peer that missed it, and nothing else.
+    pub(super) fn revoking_key(
+        &self,
+        domain: &Domain,
+        epoch: Epoch,
+    ) -> Result<&PublicKey, Refusal> {
+        let member = self.member(domain)?;
+        let (latest, record) = member.latest()?;
+        if latest != epoch {
+            return self.good_key(domain, latest);
+        }
+        member.check_origin(latest)?;
         Ok(&record.key)
     }
 

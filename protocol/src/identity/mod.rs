@@ -1,11 +1,11 @@
 //! Who is who: certificates, the directory of members, their keys and their gateways.
 //!
 //! ```text
-//!  authority signs            Certificate --verify_certificate--> VerifiedCertificate --+
-//!  or self + endorsements                                                               |
-//!  old key and new key sign   Rotation ----verify_rotation------> VerifiedRotation -----+-> Directory
-//!  authority or domain signs  Revocation --verify_revocation----> VerifiedRevocation ---+
-//!  domain signs               GatewayRecord --verify_gateway_record--> VerifiedGatewayRecord
+//!  authority signs, or the      Certificate ---verify_certificate----> Directory::admit
+//!  domain and its endorsers
+//!  old key and new key sign     Rotation ------verify_rotation-------> Directory::rotate
+//!  authority or domain signs    Revocation ----verify_revocation-----> Directory::revoke
+//!  domain signs                 GatewayRecord -verify_gateway_record-> the mesh
 //! ```
 //!
 //! Invariants:
@@ -36,3 +36,6 @@ pub use gateway::{GatewayRecord, SignedGatewayRecord, VerifiedGatewayRecord};
 pub use lei::Lei;
 pub use revocation::{Revocation, RevocationReason, SignedRevocation, VerifiedRevocation};
 pub use rotation::{Rotation, SignedRotation, VerifiedRotation};
+
+#[cfg(test)]
+mod tests;

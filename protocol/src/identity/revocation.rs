@@ -124,14 +124,15 @@ impl VerifiedRevocation {
 impl Anchors {
     /// Checks a revocation and its signature. Reads no clock.
     ///
-    /// A domain signs with its latest key, revoked or not (so that a revocation can be repeated
-    /// to a peer that missed it): somebody who finds a retired key must not be able to make the
-    /// statements of its time worthless.
+    /// A domain signs with its latest key: somebody who finds a retired one must not be able to
+    /// make the statements of its time worthless. When that key is revoked, only its own
+    /// revocation may be repeated, to a peer that missed it.
     ///
     /// # Errors
     /// Those of [`SignedRevocation::parse`]; `Q-1207` another network; `Q-1205` unknown domain;
-    /// `Q-1213` unknown epoch; `Q-1204` unknown authority; `Q-1103`, `Q-1104` the signature does
-    /// not verify.
+    /// `Q-1213` unknown epoch; `Q-1204` unknown authority; `Q-1203` the domain's latest key is
+    /// revoked itself, or follows from one that was; `Q-1103`, `Q-1104` the signature does not
+    /// verify.
     pub fn verify_revocation(
         &self,
         signed: &SignedRevocation,
@@ -141,7 +142,7 @@ impl Anchors {
         let revocation = signed.parse()?;
         self.check_network(&revocation.network)?;
         let (domain, epoch) = (&revocation.domain, revocation.epoch);
-        let member = directory.member(domain)?;
+        directory.member(domain)?;
         if directory.record(domain, epoch).is_none() {
             refuse!(UnknownEpoch, "epoch {epoch} of {domain}");
         }
@@ -151,8 +152,8 @@ impl Anchors {
                 self.verify_authority(authority, Tag::Revocation, bytes, signature, signatures)?;
             }
             Issuer::SelfSigned => {
-                let (_, latest) = member.latest()?;
-                signatures.verify(&latest.key, Tag::Revocation, bytes, signature)?;
+                let latest = directory.revoking_key(domain, epoch)?;
+                signatures.verify(latest, Tag::Revocation, bytes, signature)?;
             }
         }
         Ok(VerifiedRevocation { signed: signed.clone(), revocation })

@@ -15,6 +15,7 @@
 //! wrong refuses a take or ends an offer early, no more.
 
 mod book;
+mod live;
 mod notice;
 mod offer;
 mod price;
@@ -22,10 +23,12 @@ mod terms;
 mod tombstones;
 
 pub use book::Book;
+pub use live::{live_root, verify_live};
 pub use notice::{OfferClosed, OfferNotice};
 pub use offer::{Considered, Offer, OfferState, Selection, WaitingTake, Withdrawal};
 pub use price::Price;
 pub use terms::{OfferTerms, TakeTerms};
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may overflow: it fails then")]
 mod tests;

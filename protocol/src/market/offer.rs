@@ -264,14 +264,15 @@ impl Offer {
         Some(OfferClosed { offer: self.id, validator, version: self.version, reason })
     }
 
-    /// Considers a take that arrived at `now`. A take that waits already is told so again.
+    /// Considers a take that arrived at `now`; changes nothing. A take that waits already is told
+    /// so again.
     ///
     /// # Errors
     /// `Q-1510`, `Q-1502`, `Q-1501` the offer is cancelled, expired or filled; `Q-1506` it names
     /// other counterparties; `Q-1417` nothing is taken; `Q-1503` below the minimum; `Q-1504`
     /// more than is left; `Q-1505` price too low; `Q-1408` the take expires before it could be
     /// selected; `Q-1508` too many wait.
-    pub fn consider(&mut self, take: &WaitingTake, now: Time) -> Result<Considered, Refusal> {
+    pub fn consider(&self, take: &WaitingTake, now: Time) -> Result<Considered, Refusal> {
         self.allows(Event::Take)?;
         // Before anything that reads the clock: repeating a take must not change its fate.
         if let (Some(until), true) = (self.closes, self.waits(take.id)) {
@@ -302,8 +303,8 @@ impl Offer {
         self.wait(take, now)
     }
 
-    /// Puts a take that may trade among those that wait, opening the window if it is the first.
-    fn wait(&mut self, take: &WaitingTake, now: Time) -> Result<Considered, Refusal> {
+    /// Until when a take that may trade waits; it opens the window if it is the first.
+    fn wait(&self, take: &WaitingTake, now: Time) -> Result<Considered, Refusal> {
         // A window closes before the offer expires, so that takes that came in time are still
         // selected when both timers are due.
         let last = self.terms.expiry.before(Duration(1));
@@ -314,22 +315,47 @@ impl Offer {
         if self.waiting.len() >= TAKES_PER_OFFER {
             refuse!(TooManyTakes, "{TAKES_PER_OFFER} wait");
         }
-        let mut waiting = std::mem::take(&mut self.waiting).into_vec();
-        waiting.push(take.clone());
-        self.waiting = Bounded::new(waiting)?;
-        self.closes = Some(until);
         Ok(Considered::Wait { until })
+    }
+
+    /// Puts a take that was told to wait `until` among those that wait; once, however often.
+    ///
+    /// # Errors
+    /// A fault when too many wait already.
+    pub fn enqueue(&mut self, take: WaitingTake, until: Time) -> Result<(), Fault> {
+        if self.waits(take.id) {
+            return Ok(());
+        }
+        let mut waiting = std::mem::take(&mut self.waiting).into_vec();
+        waiting.push(take);
+        self.waiting = Bounded::new(waiting).map_err(|refusal| Fault::new(refusal.to_string()))?;
+        self.closes = Some(until);
+        Ok(())
+    }
+
+    /// A take no longer waits: it was answered. With the last one the window is closed.
+    pub fn dismiss(&mut self, take: TakeId) {
+        if !self.waits(take) {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting).into_vec();
+        waiting.retain(|waiting| waiting.id != take);
+        if waiting.is_empty() {
+            self.closes = None;
+        }
+        self.waiting = Bounded::new(waiting).unwrap_or_default();
     }
 
     fn waits(&self, take: TakeId) -> bool {
         self.waiting.iter().any(|waiting| waiting.id == take)
     }
 
-    /// Closes the window at `now` and selects among the takes that waited: the best price first,
-    /// then the earlier arrival, each in full or not at all. The caller then reserves each
-    /// winner's amount; together they fit `available`.
-    pub fn select(&mut self, now: Time) -> Selection {
-        let waiting = self.close_window();
+    /// Selects at `now` among the takes that wait: the best price first, then the earlier
+    /// arrival, each in full or not at all. Changes nothing: the caller answers each take, which
+    /// dismisses it, and reserves each winner's amount; together they fit `available`.
+    #[must_use]
+    pub fn select(&self, now: Time) -> Selection {
+        let waiting = self.waiting.to_vec();
         match rule(self.state, Event::Select) {
             Rule::Allow => select(&self.terms, self.available(), waiting, now),
             Rule::Refuse(code) => Selection {
@@ -534,4 +560,5 @@ fn select(
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may overflow: it fails then")]
 mod tests;

@@ -76,36 +76,15 @@ impl Amount {
     /// `None` when `denominator` is zero or the result cannot be written.
     #[must_use]
     pub fn scaled_up(self, numerator: Amount, denominator: Amount) -> Option<Amount> {
-        let (quotient, exact) = self.scaled(numerator, denominator)?;
-        if exact { Some(quotient) } else { quotient.plus(Amount(1)) }
+        let (high, low) = wide_product(self.0, numerator.0);
+        let (quotient, remainder) = wide_quotient(high, low, denominator.0)?;
+        if remainder == 0 { Some(Self(quotient)) } else { Self(quotient).plus(Self(1)) }
     }
 
     /// Compares `self * a` with `other * b` exactly, in 256 bits.
     #[must_use]
     pub fn compare_products(self, a: Amount, other: Amount, b: Amount) -> std::cmp::Ordering {
         wide_product(self.0, a.0).cmp(&wide_product(other.0, b.0))
-    }
-
-    fn scaled(self, numerator: Amount, denominator: Amount) -> Option<(Amount, bool)> {
-        if denominator.is_zero() {
-            return None;
-        }
-        let (mut high, mut low) = wide_product(self.0, numerator.0);
-        let divisor = denominator.0;
-        high = high.checked_rem(divisor).filter(|rest| *rest == high)?;
-        // Long division, one bit at a time: `high` is the running remainder.
-        let mut quotient: u128 = 0;
-        for _ in 0..128 {
-            let carry = high >> 127;
-            high = high.wrapping_shl(1) | (low >> 127);
-            low = low.wrapping_shl(1);
-            quotient = quotient.wrapping_shl(1);
-            if carry == 1 || high >= divisor {
-                high = high.wrapping_sub(divisor);
-                quotient |= 1;
-            }
-        }
-        Some((Amount(quotient), high == 0))
     }
 }
 
@@ -123,6 +102,28 @@ fn wide_product(a: u128, b: u128) -> (u128, u128) {
         .wrapping_add(cross_b >> 64)
         .wrapping_add(middle >> 64);
     (high, (low & HALF) | middle.wrapping_shl(64))
+}
+
+/// The quotient and remainder of the 256-bit `(high, low)` by `divisor`; `None` when `divisor`
+/// is zero or the quotient has more than 128 bits, which is so exactly when `high >= divisor`.
+fn wide_quotient(high: u128, low: u128, divisor: u128) -> Option<(u128, u128)> {
+    if high >= divisor {
+        return None;
+    }
+    // Long division, one bit at a time. The remainder stays below the divisor, so that twice
+    // the remainder has at most one bit more than fits: that bit is `carry`.
+    let (mut remainder, mut rest, mut quotient) = (high, low, 0_u128);
+    for _ in 0..u128::BITS {
+        let carry = remainder >> 127;
+        remainder = remainder.wrapping_shl(1) | (rest >> 127);
+        rest = rest.wrapping_shl(1);
+        quotient = quotient.wrapping_shl(1);
+        if carry == 1 || remainder >= divisor {
+            remainder = remainder.wrapping_sub(divisor);
+            quotient |= 1;
+        }
+    }
+    Some((quotient, remainder))
 }
 
 impl FromStr for Amount {

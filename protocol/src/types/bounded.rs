@@ -61,9 +61,19 @@ impl<Context, T: Decode<Context> + 'static, const MAX: usize> Decode<Context> fo
     fn decode<D: bincode::de::Decoder<Context = Context>>(
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
-        let items = Vec::decode(decoder)?;
-        Self::new(items)
-            .map_err(|refusal| bincode::error::DecodeError::OtherString(refusal.to_string()))
+        // Not `Vec::decode`: that holds the elements' size in memory against the byte limit,
+        // and so refuses long lists of elements that are small on the wire. The bound is
+        // checked first and memory grows with the bytes that are there.
+        let length = u64::decode(decoder)?;
+        if usize::try_from(length).map_or(true, |length| length > MAX) {
+            let refusal = Refusal::new(Code::TooMany, format!("{length} elements, at most {MAX}"));
+            return Err(bincode::error::DecodeError::OtherString(refusal.to_string()));
+        }
+        let mut items = Vec::new();
+        for _ in 0..length {
+            items.push(T::decode(decoder)?);
+        }
+        Ok(Self(items))
     }
 }
 
@@ -90,7 +100,11 @@ impl<const MAX: usize> Bytes<MAX> {
         Self::from_vec(bytes.to_vec())
     }
 
-    fn from_vec(bytes: Vec<u8>) -> Result<Self, Refusal> {
+    /// The bytes of `bytes`, without a copy where it is exactly filled.
+    ///
+    /// # Errors
+    /// `Q-1001` when there are more than `MAX`.
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Self, Refusal> {
         if bytes.len() > MAX {
             crate::refuse!(TooLarge, "{} bytes, at most {MAX}", bytes.len());
         }
@@ -158,7 +172,7 @@ impl<const MAX: usize> Text<MAX> {
         &self.0
     }
 
-    /// As much of `text` as fits, control characters escaped.
+    /// As much of `text` as fits, each control character replaced by U+FFFD.
     #[must_use]
     pub fn shortened(text: &str) -> Self {
         let mut kept = String::new();

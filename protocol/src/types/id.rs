@@ -84,7 +84,7 @@ impl Hash {
 macro_rules! counter_type {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
         $(#[$doc])*
-        #[doc = "\n\nText form: decimal digits."]
+        #[doc = "\n\nText form: decimal digits without a leading zero."]
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
         pub struct $name(pub $inner);
 
@@ -107,10 +107,9 @@ macro_rules! counter_type {
 
             fn from_str(text: &str) -> Result<Self, Refusal> {
                 let bad = || Refusal::new(Code::BadNumber, shown(text));
-                if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(bad());
-                }
-                text.parse().map(Self).map_err(|_| bad())
+                let number = text.parse().map(Self).map_err(|_| bad())?;
+                // A sign or a leading zero would be a second text for the same number.
+                if number.to_string() == text { Ok(number) } else { Err(bad()) }
             }
         }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 
 use bincode::{Decode, Encode};
@@ -9,7 +10,7 @@ use bincode::{Decode, Encode};
 /// A hash map that cannot be iterated in hash order: the core must behave the same on every
 /// machine, so the only way to see all of it is sorted by key. Used where there may be millions
 /// of keys; a `BTreeMap` serves elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Table<K: Eq + Hash, V>(HashMap<K, V>);
 
 impl<K: Ord + Eq + Hash, V> Table<K, V> {
@@ -74,6 +75,12 @@ impl<K: Ord + Eq + Hash, V> Table<K, V> {
 impl<K: Eq + Hash, V> Default for Table<K, V> {
     fn default() -> Self {
         Self(HashMap::new())
+    }
+}
+
+impl<K: Ord + Eq + Hash + fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.sorted()).finish()
     }
 }
 

@@ -10,8 +10,10 @@ use super::text_serde;
 use crate::error::{Code, Refusal};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Text form: RFC 3339 in UTC with three decimals,
-/// `2026-11-21T09:30:00.000Z`. Always an argument of the core, never read by it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+/// `2026-11-21T09:30:00.000Z`; on input the decimals may be left out. A time after
+/// [`Time::MAX`] has no text form and is not decoded. Always an argument of the core, never
+/// read by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub u64);
 
 /// A span in milliseconds.
@@ -34,13 +36,22 @@ pub struct Time(pub u64);
 pub struct Duration(pub u64);
 
 impl Time {
-    /// The last time that has a text form: 9999-12-31T23:59:59.999Z.
-    pub const MAX: Time = Time(253_402_300_799_999);
+    /// The last time that has a text form: 9998-12-31T23:59:59.999Z. (Calendars keep the last
+    /// hours of the year 9999 free for offsets, how many depends on the calendar.)
+    pub const MAX: Time = Time(253_370_764_799_999);
 
-    /// This time and `span` later.
+    fn checked(millis: u64) -> Result<Time, Refusal> {
+        if millis > Time::MAX.0 {
+            crate::refuse!(BadTime, "{millis} ms, at most {}", Time::MAX.0);
+        }
+        Ok(Time(millis))
+    }
+
+    /// This time and `span` later, but no later than [`Time::MAX`].
     #[must_use]
     pub const fn after(self, span: Duration) -> Time {
-        Time(self.0.saturating_add(span.0))
+        let sum = self.0.saturating_add(span.0);
+        if sum > Time::MAX.0 { Time::MAX } else { Time(sum) }
     }
 
     /// This time and `span` earlier.
@@ -79,10 +90,15 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
         let bad = || Refusal::new(Code::BadTime, shown(text));
-        let timestamp: jiff::Timestamp =
-            text.strip_suffix('Z').and(Some(text)).ok_or_else(bad)?.parse().map_err(|_| bad())?;
-        u64::try_from(timestamp.as_millisecond()).map(Time).map_err(|_| bad())
+        let timestamp: jiff::Timestamp = text.parse().map_err(|_| bad())?;
+        // The calendar's parser knows more forms than one; a time here has only its own.
+        if text != format!("{timestamp:.3}") && text != format!("{timestamp:.0}") {
+            return Err(bad());
+        }
+        let millis = u64::try_from(timestamp.as_millisecond()).map_err(|_| bad())?;
+        Time::checked(millis)
     }
 }
 
+crate::checked_codec!(Time, u64, |time| time.0, Time::checked);
 text_serde!(Time);

@@ -84,18 +84,17 @@ impl Signatures for HybridSignatures {
     }
 }
 
-/// Refuses keys and commitments of small order and every encoding but the canonical one.
+/// Refuses keys and commitments of small order, and every form of a signature but one.
 fn verify_ed25519(key: &PublicKey, statement: &[u8], signature: &Signature) -> Result<(), Refusal> {
-    let point = match VerifyingKey::from_bytes(key.ed25519()) {
-        Ok(point) if !point.is_weak() => point,
-        Ok(_) => refuse!(BadKey, "the Ed25519 half is a point of small order"),
-        Err(_) => refuse!(BadKey, "the Ed25519 half is not a point of the curve"),
+    let Ok(point) = VerifyingKey::from_bytes(key.ed25519()) else {
+        refuse!(BadKey, "the Ed25519 half is not a point of the curve");
     };
     let half = ed25519_dalek::Signature::from_bytes(signature.ed25519());
-    if point.verify_strict(statement, &half).is_err() {
-        refuse!(BadSignature, "the Ed25519 half");
+    match point.verify_strict(statement, &half) {
+        Ok(()) => Ok(()),
+        Err(_) if point.is_weak() => refuse!(BadKey, "the Ed25519 half is of small order"),
+        Err(_) => refuse!(BadSignature, "the Ed25519 half"),
     }
-    Ok(())
 }
 
 pub(super) fn verify_ml_dsa_65(

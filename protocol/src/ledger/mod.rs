@@ -1,0 +1,20 @@
+//! Money: double entry everywhere, one hash-linked chain per holder's ledger.
+
+pub mod account;
+pub mod asset;
+pub mod books;
+pub mod correspondent;
+pub mod opening;
+pub mod order;
+pub mod transaction;
+
+pub use account::Ledger;
+pub use asset::{Asset, AssetProfile};
+pub use books::{Books, Postings};
+pub use correspondent::Correspondent;
+pub use opening::{Opening, SignedOpening, VerifiedOpening};
+pub use order::{Action, Order, Payment, SignedOrder, VerifiedOrder};
+pub use transaction::{Cause, Transaction};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Batches: what is made durable at once and sealed by one checkpoint.
+
+use bincode::{Decode, Encode};
+
+use super::checkpoint::{Checkpoint, SignedCheckpoint};
+use super::evidence::{Evidence, RecordBytes};
+use super::feed::{FeedPage, Frame};
+use super::record::Record;
+use crate::codec;
+use crate::crypto::merkle::{self, Salt, Tree};
+use crate::crypto::suite::Signature;
+use crate::error::{Code, Refusal};
+use crate::limits;
+use crate::types::{Bounded, Domain, Epoch, Hash, Height, Network, Time};
+
+/// Where a batch stands in its log: everything of the checkpoint that the records do not give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The network.
+    pub network: Network,
+    /// The domain.
+    pub domain: Domain,
+    /// The signing key's number.
+    pub epoch: Epoch,
+    /// The batch's height.
+    pub height: Height,
+    /// The hash of the checkpoint before.
+    pub previous: Hash,
+    /// The domain's clock.
+    pub time: Time,
+}
+
+/// A batch as it is written to the log: the canonical bytes of this are what is appended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StoredBatch {
+    /// The checkpoint; its signature follows when the batch is durable.
+    pub checkpoint: Checkpoint,
+    /// 32 random bytes from the edge, from which the salts of all leaves are derived.
+    pub entropy: [u8; 32],
+    /// The records' canonical bytes.
+    pub records: Bounded<RecordBytes, { limits::BATCH_RECORDS }>,
+}
+
+/// A closed batch with its Merkle tree, from which frames and evidence are cut.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    stored: StoredBatch,
+    tree: Tree,
+    pages: Vec<(u32, FeedPage)>,
+}
+
+impl Batch {
+    /// Closes a batch of `records` at `place`.
+    ///
+    /// # Errors
+    /// `Q-1015` too many records, `Q-1002` a page record that cannot be read.
+    pub fn close(
+        place: Place,
+        entropy: [u8; 32],
+        records: Vec<RecordBytes>,
+    ) -> Result<Self, Refusal> {
+        let tree = tree_of(&entropy, &records);
+        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+        let checkpoint = Checkpoint {
+            network: place.network,
+            domain: place.domain,
+            epoch: place.epoch,
+            height: place.height,
+            previous: place.previous,
+            time: place.time,
+            count,
+            records_root: tree.root(),
+        };
+        let records = Bounded::new(records)?;
+        Self::with_tree(StoredBatch { checkpoint, entropy, records }, tree)
+    }
+
+    /// Opens a batch read back from the log, checking its records against its checkpoint.
+    ///
+    /// # Errors
+    /// `Q-1105` when they do not belong together.
+    pub fn open(stored: StoredBatch) -> Result<Self, Refusal> {
+        let tree = tree_of(&stored.entropy, &stored.records);
+        let same_count = usize::try_from(stored.checkpoint.count) == Ok(stored.records.len());
+        if tree.root() != stored.checkpoint.records_root || !same_count {
+            crate::refuse!(BadProof, "stored batch at height {}", stored.checkpoint.height);
+        }
+        Self::with_tree(stored, tree)
+    }
+
+    fn with_tree(stored: StoredBatch, tree: Tree) -> Result<Self, Refusal> {
+        let mut pages = Vec::new();
+        // Pages come last in a batch, so the search ends at the first record that is none.
+        for (index, bytes) in stored.records.iter().enumerate().rev() {
+            if !Record::is_page(bytes) {
+                break;
+            }
+            if let Record::Page(page) = Record::read(bytes)? {
+                pages.push((u32::try_from(index).unwrap_or(u32::MAX), page));
+            }
+        }
+        pages.reverse();
+        Ok(Self { stored, tree, pages })
+    }
+
+    /// What is appended to the log.
+    #[must_use]
+    pub fn stored(&self) -> &StoredBatch {
+        &self.stored
+    }
+
+    /// What is to be signed once the batch is durable.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.stored.checkpoint
+    }
+
+    /// Its pages with their places, in order.
+    #[must_use]
+    pub fn pages(&self) -> &[(u32, FeedPage)] {
+        &self.pages
+    }
+
+    /// The frame for the page at place `index`.
+    ///
+    /// # Errors
+    /// `Q-1105` when there is no page there.
+    pub fn frame(&self, index: u32, signature: &Signature) -> Result<Frame, Refusal> {
+        let page = self
+            .pages
+            .iter()
+            .find(|(at, _)| *at == index)
+            .map(|(_, page)| page)
+            .ok_or_else(|| Refusal::new(Code::BadProof, format!("no page at {index}")))?;
+        let places: Vec<u32> = page.items.iter().copied().chain([index]).collect();
+        let records: Option<Vec<RecordBytes>> =
+            places.iter().map(|place| self.record(*place).cloned()).collect();
+        let records =
+            records.ok_or_else(|| Refusal::new(Code::BadProof, "page names missing records"))?;
+        Ok(Frame {
+            checkpoint: self.signed(signature),
+            page: index,
+            salts: Bounded::new(places.iter().map(|place| self.salt(*place)).collect())?,
+            records: Bounded::new(records)?,
+            proof: Bounded::new(self.tree.prove(&places))?,
+        })
+    }
+
+    /// Evidence for the record at place `index`.
+    ///
+    /// # Errors
+    /// `Q-1105` when there is none.
+    pub fn evidence(&self, index: u32, signature: &Signature) -> Result<Evidence, Refusal> {
+        let record = self
+            .record(index)
+            .cloned()
+            .ok_or_else(|| Refusal::new(Code::BadProof, format!("no record at {index}")))?;
+        Ok(Evidence {
+            checkpoint: self.signed(signature),
+            index,
+            salt: self.salt(index),
+            record,
+            path: Bounded::new(self.tree.prove(&[index]))?,
+        })
+    }
+
+    fn record(&self, index: u32) -> Option<&RecordBytes> {
+        self.stored.records.get(usize::try_from(index).ok()?)
+    }
+
+    fn salt(&self, index: u32) -> Salt {
+        merkle::derive_salt(&self.stored.entropy, index)
+    }
+
+    fn signed(&self, signature: &Signature) -> SignedCheckpoint {
+        SignedCheckpoint {
+            checkpoint: self.stored.checkpoint.clone(),
+            signature: signature.clone(),
+        }
+    }
+
+    /// The bytes to append to the log.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(&self.stored)
+    }
+}
+
+fn tree_of(entropy: &[u8; 32], records: &[RecordBytes]) -> Tree {
+    let leaves = records
+        .iter()
+        .zip(0u32..)
+        .map(|(record, index)| merkle::leaf(&merkle::derive_salt(entropy, index), record))
+        .collect();
+    Tree::new(leaves)
+}

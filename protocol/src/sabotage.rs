@@ -1,0 +1,86 @@
+//! Bugs on purpose, to prove that the checks find them.
+//!
+//! With the feature `sabotage` a thread can plant one named bug; without it every question
+//! here is a constant `false` and the compiler removes the branch. The feature needs debug
+//! assertions, so no release artefact can contain it.
+
+#[cfg(all(feature = "sabotage", not(debug_assertions)))]
+compile_error!("the feature `sabotage` plants bugs and is never part of a release build");
+
+/// The bugs that can be planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// The reveal leaves before its batch is durable.
+    RevealBeforeDurable,
+    /// The initiator's timer refunds although it has revealed.
+    RefundAfterReveal,
+    /// The decider settles without every party's lock.
+    SettleWithoutEveryLock,
+    /// The decider decides again when it is asked again.
+    TwoDecisions,
+    /// A party credits although a debtor's lock is not proven.
+    CreditWithoutEvidence,
+    /// A validator restored from an old copy acts at once.
+    ActAfterRestore,
+    /// A nonce may be used twice.
+    NonceUsedTwice,
+    /// Credit limits are not reserved when legs are locked.
+    LimitNotReserved,
+    /// A settlement credits one unit too much.
+    UnbalancedPosting,
+    /// A feed that skips numbers is accepted.
+    FeedGapAccepted,
+    /// The decider settles on anybody's preimage, without the initiator's reveal.
+    BarePreimageAccepted,
+    /// The signer signs a second checkpoint for a height.
+    GuardIgnored,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: &'static [Bug] = &[
+        Bug::RevealBeforeDurable,
+        Bug::RefundAfterReveal,
+        Bug::SettleWithoutEveryLock,
+        Bug::TwoDecisions,
+        Bug::CreditWithoutEvidence,
+        Bug::ActAfterRestore,
+        Bug::NonceUsedTwice,
+        Bug::LimitNotReserved,
+        Bug::UnbalancedPosting,
+        Bug::FeedGapAccepted,
+        Bug::BarePreimageAccepted,
+        Bug::GuardIgnored,
+    ];
+}
+
+#[cfg(feature = "sabotage")]
+mod planting {
+    use super::Bug;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Plants `bug` for the current thread, or none.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    /// Whether `bug` is planted.
+    #[must_use]
+    pub fn planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+
+#[cfg(feature = "sabotage")]
+pub use planting::{plant, planted};
+
+/// Whether `bug` is planted: never, without the feature.
+#[cfg(not(feature = "sabotage"))]
+#[must_use]
+pub const fn planted(_bug: Bug) -> bool {
+    false
+}

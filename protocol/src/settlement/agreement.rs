@@ -1,0 +1,156 @@
+//! Agreements: the fixed terms of one settlement.
+
+use bincode::{Decode, Encode};
+
+use crate::codec;
+use crate::crypto::hash::{HashLock, Tag, hash};
+use crate::error::Refusal;
+use crate::limits;
+use crate::types::{
+    AgreementNumber, Amount, Bounded, Domain, Hash, Network, OrderId, SettlementId, Time, Uai, Ubi,
+};
+
+/// A ledger at a validator. Text form: `ubi:...@bank-a.example` in reports.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Account {
+    /// The validator.
+    pub domain: Domain,
+    /// The ledger.
+    pub ledger: Ubi,
+}
+
+/// One movement of a settlement.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Leg {
+    /// The asset.
+    pub asset: Uai,
+    /// How much, above zero.
+    pub amount: Amount,
+    /// Who gives.
+    pub from: Account,
+    /// Who receives.
+    pub to: Account,
+    /// The order of the giver that authorises it; `None` for a transit ledger of the domain.
+    pub order: Option<OrderId>,
+}
+
+/// What everybody involved may know, a notary included. Its hash is the settlement's id.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Header {
+    /// The network.
+    pub network: Network,
+    /// The initiator's number for it; it rises over all its agreements.
+    pub number: AgreementNumber,
+    /// The party that drew it up and alone knows the secret.
+    pub initiator: Domain,
+    /// The party, or the notary, whose log entry decides.
+    pub decider: Domain,
+    /// The domains with legs, sorted.
+    pub parties: Bounded<Domain, { limits::AGREEMENT_PARTIES }>,
+    /// The blinded hash of the legs.
+    pub legs: Hash,
+    /// SHA-256 of the secret.
+    pub lock: HashLock,
+    /// On the decider's clock: it refunds after this.
+    pub deadline: Time,
+}
+
+/// The whole agreement, for the parties.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Agreement {
+    /// The header.
+    pub header: Header,
+    /// What moves.
+    pub legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>,
+    /// Makes the hash of the legs tell a notary nothing.
+    pub blinding: [u8; 32],
+}
+
+impl Header {
+    /// The settlement's id.
+    #[must_use]
+    pub fn id(&self) -> SettlementId {
+        SettlementId(hash(Tag::Agreement, &[&codec::encode(self)]).0)
+    }
+
+    /// Whether `domain` has legs.
+    #[must_use]
+    pub fn is_party(&self, domain: &Domain) -> bool {
+        self.parties.binary_search(domain).is_ok()
+    }
+
+    /// Whether the decider is a notary, without legs.
+    #[must_use]
+    pub fn has_notary(&self) -> bool {
+        !self.is_party(&self.decider)
+    }
+
+    /// Everybody but `domain` who is told of decisions: the parties and the decider.
+    pub fn others<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = &'a Domain> {
+        let notary = self.has_notary().then_some(&self.decider);
+        self.parties.iter().chain(notary).filter(move |other| *other != domain)
+    }
+
+    /// Checks that the roles hold together.
+    ///
+    /// # Errors
+    /// `Q-1601`.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let sorted = self.parties.windows(2).all(|pair| pair.first() < pair.last());
+        if !sorted || self.parties.len() < 2 {
+            crate::refuse!(BadAgreement, "parties must be two or more, sorted, each once");
+        }
+        if !self.is_party(&self.initiator) {
+            crate::refuse!(BadAgreement, "initiator {} is no party", self.initiator);
+        }
+        if self.decider == self.initiator {
+            crate::refuse!(BadAgreement, "the initiator cannot decide");
+        }
+        Ok(())
+    }
+}
+
+impl Agreement {
+    /// The blinded hash of `legs`.
+    #[must_use]
+    pub fn legs_hash(legs: &[Leg], blinding: &[u8; 32]) -> Hash {
+        let mut bytes = Vec::with_capacity(512);
+        for leg in legs {
+            codec::encode_into(leg, &mut bytes);
+        }
+        hash(Tag::Legs, &[blinding, &bytes])
+    }
+
+    /// The domains of `legs`, sorted, each once.
+    #[must_use]
+    pub fn parties_of(legs: &[Leg]) -> Vec<Domain> {
+        let mut parties: Vec<Domain> =
+            legs.iter().flat_map(|leg| [leg.from.domain.clone(), leg.to.domain.clone()]).collect();
+        parties.sort_unstable();
+        parties.dedup();
+        parties
+    }
+
+    /// Checks that header and legs hold together.
+    ///
+    /// # Errors
+    /// `Q-1601`.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.header.check()?;
+        if Self::legs_hash(&self.legs, &self.blinding) != self.header.legs {
+            crate::refuse!(BadAgreement, "legs differ from the header's hash");
+        }
+        if Self::parties_of(&self.legs) != *self.header.parties {
+            crate::refuse!(BadAgreement, "parties differ from the legs");
+        }
+        for leg in &self.legs {
+            if leg.amount.is_zero() {
+                crate::refuse!(BadAgreement, "a leg of nothing");
+            }
+            if leg.from == leg.to {
+                crate::refuse!(BadAgreement, "a leg from a ledger to itself");
+            }
+        }
+        Ok(())
+    }
+}

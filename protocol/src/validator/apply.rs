@@ -1,0 +1,517 @@
+//! Records become state: the one place where state changes, live and in replay alike.
+//!
+//! Nothing is decided here. A record was allowed when it was written; if it cannot be applied
+//! now, our own books are broken and the node must stop.
+
+use super::state::{OutgoingTake, State};
+use crate::error::{Fault, Refusal};
+use crate::ledger::account::Status;
+use crate::ledger::asset::Asset;
+use crate::ledger::order::{Action, VerifiedOrder};
+use crate::ledger::transaction::{Cause, Transaction};
+use crate::log::record::{Decided, Revealed};
+use crate::log::{OutcomeKind, ReceivedFrame, Record, Statement};
+use crate::market::Offer;
+use crate::settlement::agreement::{Agreement, Header};
+use crate::settlement::{Decider, Initiator, Participant, Settlement};
+use crate::types::{Domain, Height, OrderId, SettlementId, TakeId};
+
+/// A refusal where there can be none: our own log does not hold together.
+fn broken(refusal: Refusal) -> Fault {
+    Fault::new(refusal.to_string())
+}
+
+impl State {
+    /// Applies a record of the batch at `height`.
+    ///
+    /// # Errors
+    /// A fault when it cannot follow what was applied before.
+    pub(super) fn apply(&mut self, record: &Record, height: Height) -> Result<(), Fault> {
+        match record {
+            Record::Founded(_) | Record::Refused(_) | Record::OfferPosted(_) | Record::Book(_) => {
+                Ok(())
+            }
+            Record::Admitted(signed) => {
+                self.directory.replay_certificate(signed).map(|_| ()).map_err(broken)
+            }
+            Record::Revoked(signed) => {
+                self.directory.replay_revocation(signed).map(|_| ()).map_err(broken)
+            }
+            Record::Rotated(signed) => {
+                self.directory.replay_rotation(signed).map(|_| ()).map_err(broken)
+            }
+            Record::CreditLimit(set) => {
+                self.books.correspondent_mut(&set.peer, &set.asset).limit = set.limit;
+                Ok(())
+            }
+            Record::Asset(profile) => {
+                self.books.assets.insert(profile.uai(), Asset::new(profile.clone()));
+                Ok(())
+            }
+            Record::AssetLocked { asset, locked } => {
+                if let Some(known) = self.books.assets.get_mut(asset) {
+                    known.locked = *locked;
+                }
+                Ok(())
+            }
+            Record::TransitLedger(ledger) => {
+                self.transit = *ledger;
+                Ok(())
+            }
+            Record::Transaction(transaction) => self.apply_transaction(transaction),
+            Record::TakeWaiting { offer, take, until } => {
+                self.arrivals = self.arrivals.saturating_add(1);
+                self.offer_mut(offer)?.enqueue(take.clone(), *until)
+            }
+            Record::OfferClosed(closed) => {
+                if self.offers.get(&closed.offer).is_some_and(Offer::is_done) {
+                    self.offers.remove(&closed.offer);
+                }
+                Ok(())
+            }
+            Record::Statement(statement) => self.apply_statement(statement),
+            Record::Received(frame) => self.apply_received(frame),
+            Record::Queried(header) => {
+                self.open_decider(header);
+                Ok(())
+            }
+            Record::Page(page) => {
+                let last = page.last();
+                let peer = self.peer_mut(&page.to);
+                peer.sent = last;
+                peer.sent_height = height;
+                Ok(())
+            }
+            Record::Suspended(proof) => {
+                self.peer_mut(proof.domain()).suspended = true;
+                Ok(())
+            }
+            Record::Lifted(peer) => {
+                self.peer_mut(peer).suspended = false;
+                Ok(())
+            }
+            Record::Recovered(evidence) => {
+                let record = evidence.read().map_err(broken)?;
+                self.apply_recovered(&record, evidence.checkpoint.checkpoint.height)
+            }
+            Record::Recovering { lost_height, lost_hash } => {
+                self.height = *lost_height;
+                self.head = *lost_hash;
+                Ok(())
+            }
+        }
+    }
+
+    fn offer_mut(&mut self, id: &OrderId) -> Result<&mut Offer, Fault> {
+        self.offers.get_mut(id).ok_or_else(|| Fault::new(format!("no offer {id}")))
+    }
+
+    fn settlement_mut(&mut self, id: &SettlementId) -> Result<&mut Settlement, Fault> {
+        self.settlements.get_mut(id).ok_or_else(|| Fault::new(format!("no settlement {id}")))
+    }
+
+    pub(super) fn apply_transaction(&mut self, transaction: &Transaction) -> Result<(), Fault> {
+        self.books.post(transaction)?;
+        match &transaction.cause {
+            Cause::Opened(_) | Cause::Issued => Ok(()),
+            Cause::Ordered(order) => self.apply_order(order, transaction),
+            Cause::Frozen => {
+                self.set_status(transaction, Status::Frozen);
+                Ok(())
+            }
+            Cause::Unfrozen => {
+                self.set_status(transaction, Status::Open);
+                Ok(())
+            }
+            Cause::Settled(id) => self.apply_outcome(id, OutcomeKind::Settle),
+            Cause::Refunded(id) => self.apply_outcome(id, OutcomeKind::Refund),
+            Cause::Traded { offer, take } => {
+                let amount = match self.takes.remove(take) {
+                    Some(known) => known.terms.take,
+                    None => return Err(Fault::new(format!("no take {take}"))),
+                };
+                let offer = self.offer_mut(offer)?;
+                offer.dismiss(TakeId(take.0));
+                offer.reserve(amount).map_err(broken)?;
+                offer.fill(amount)
+            }
+            Cause::OfferEnded { offer, .. } => {
+                let time = transaction.time;
+                self.offer_mut(offer)?.expire(time);
+                Ok(())
+            }
+            Cause::TakeEnded { take, .. } => {
+                self.takes.remove(take);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_status(&mut self, transaction: &Transaction, status: Status) {
+        for entry in &transaction.entries {
+            if let Some(ledger) = self.books.ledgers.get_mut(&entry.ledger) {
+                ledger.status = status;
+            }
+        }
+    }
+
+    fn apply_order(&mut self, verified: &VerifiedOrder, by: &Transaction) -> Result<(), Fault> {
+        let (order, id) = (verified.order(), verified.id());
+        let unknown = || Fault::new(format!("order for unknown ledger {}", order.ledger));
+        let ledger = self.books.ledgers.get_mut(&order.ledger).ok_or_else(unknown)?;
+        ledger.use_nonce(order.nonce, id);
+        match &order.action {
+            Action::Pay(payment) => ledger.note_spent(&payment.asset, payment.amount, by.time),
+            Action::Offer(terms) => {
+                ledger.note_spent(&terms.give, terms.give_amount, by.time);
+                self.offers.insert(id, Offer::new(id, order.ledger, terms.clone()));
+            }
+            Action::Take { terms, pair } => {
+                ledger.note_spent(&pair.want, terms.pay, by.time);
+                let take = OutgoingTake {
+                    ledger: order.ledger,
+                    terms: terms.clone(),
+                    pair: pair.clone(),
+                    settlement: None,
+                };
+                self.takes.insert(id, take);
+            }
+            Action::Cancel { offer } => {
+                self.offer_mut(offer)?.cancel().map_err(broken)?;
+            }
+            Action::Amend(rules) => ledger.parameters.amend(rules),
+            Action::RotateKey { key } => {
+                ledger.parameters.suite = key.suite();
+                ledger.key = key.id();
+            }
+            Action::Redeem { asset, amount } => ledger.note_spent(asset, *amount, by.time),
+            Action::Close => ledger.status = Status::Closed,
+        }
+        Ok(())
+    }
+
+    /// What the outcome of a settlement means beyond the postings: reservations are used up or
+    /// given back, the machines reach their ends.
+    fn apply_outcome(&mut self, id: &SettlementId, outcome: OutcomeKind) -> Result<(), Fault> {
+        let settlement = self.settlement_mut(id)?;
+        let held = settlement.holds_legs();
+        match (outcome, &mut settlement.initiator, &mut settlement.participant) {
+            (OutcomeKind::Settle, Some(role), _) => *role = Initiator::Settled,
+            (OutcomeKind::Settle, None, Some(role)) => *role = Participant::Settled,
+            // After an abort it waits for the decider's word, its legs free already.
+            (OutcomeKind::Refund, Some(role), _) => {
+                if *role != Initiator::Aborted {
+                    *role = Initiator::Refunded;
+                }
+            }
+            (OutcomeKind::Refund, None, Some(role)) => *role = Participant::Refunded,
+            (_, None, None) => {}
+        }
+        let legs = settlement.legs.clone();
+        let aborted = settlement.initiator == Some(Initiator::Aborted);
+        if !held && !aborted {
+            return Err(Fault::new(format!("{outcome:?} of {id} without legs held")));
+        }
+        self.release_headroom(&legs)?;
+        self.touch_ledgers(&legs, false);
+        for leg in &legs {
+            let Some(order) = leg.order.filter(|_| leg.from.domain == self.domain) else {
+                continue;
+            };
+            if let Some(offer) = self.offers.get_mut(&order) {
+                match outcome {
+                    OutcomeKind::Settle => offer.fill(leg.amount)?,
+                    OutcomeKind::Refund => {
+                        offer.restore(leg.amount)?;
+                    }
+                }
+            }
+            self.takes.remove(&order);
+        }
+        self.close_if_done(id);
+        Ok(())
+    }
+
+    fn apply_statement(&mut self, statement: &Statement) -> Result<(), Fault> {
+        match statement {
+            Statement::Take(_) | Statement::Rotated(_) | Statement::Appointed(_) => Ok(()),
+            Statement::TakeRefused { offer, take, .. } => {
+                if let Some(offer) = self.offers.get_mut(offer) {
+                    offer.dismiss(*take);
+                }
+                Ok(())
+            }
+            Statement::Agreed(agreement) => self.apply_own_agreement(agreement),
+            Statement::Locked(id) => self.apply_own_lock(id),
+            Statement::Declined { settlement, .. } => {
+                self.settlement_mut(settlement)?.participant = Some(Participant::Declined);
+                self.close_if_done(settlement);
+                Ok(())
+            }
+            Statement::Revealed(revealed) => {
+                let settlement = self.settlement_mut(&revealed.settlement)?;
+                settlement.initiator = Some(Initiator::Revealed);
+                settlement.preimage = Some(revealed.preimage.clone());
+                Ok(())
+            }
+            Statement::Aborted(aborted) => {
+                self.settlement_mut(&aborted.settlement)?.initiator = Some(Initiator::Aborted);
+                Ok(())
+            }
+            Statement::Decided(decided) => self.apply_own_decision(decided),
+            Statement::Finalised { settlement, .. } => {
+                self.close_if_done(settlement);
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_own_agreement(&mut self, agreement: &Agreement) -> Result<(), Fault> {
+        let mut settlement = Settlement::of_agreement(agreement);
+        settlement.initiator = Some(Initiator::Locking);
+        settlement.locked.insert(self.domain.clone());
+        for leg in agreement.legs.iter().filter(|leg| leg.from.domain == self.domain) {
+            let Some(order) = leg.order else { continue };
+            if let Some(offer) = self.offers.get_mut(&order) {
+                offer.reserve(leg.amount).map_err(broken)?;
+                // The other leg names the take that this agreement answers.
+                for other in agreement.legs.iter().filter_map(|leg| leg.order) {
+                    offer.dismiss(TakeId(other.0));
+                }
+            }
+        }
+        self.reserve_headroom(&agreement.legs)?;
+        self.touch_ledgers(&agreement.legs, true);
+        self.count_open(&agreement.header, true);
+        self.settlements.insert(settlement.id, settlement);
+        Ok(())
+    }
+
+    fn apply_own_lock(&mut self, id: &SettlementId) -> Result<(), Fault> {
+        let domain = self.domain.clone();
+        let settlement = self.settlement_mut(id)?;
+        settlement.participant = Some(Participant::Locked);
+        settlement.locked.insert(domain);
+        let legs = settlement.legs.clone();
+        for order in legs.iter().filter_map(|leg| leg.order) {
+            if let Some(take) = self.takes.get_mut(&order) {
+                take.settlement = Some(*id);
+            }
+        }
+        self.reserve_headroom(&legs)?;
+        self.touch_ledgers(&legs, true);
+        Ok(())
+    }
+
+    fn apply_own_decision(&mut self, decided: &Decided) -> Result<(), Fault> {
+        let outcome = decided.outcome.kind();
+        let settlement = self.settlement_mut(&decided.settlement)?;
+        let sabotaged = crate::sabotage::planted(crate::sabotage::Bug::TwoDecisions);
+        if settlement.decider != Some(Decider::Open) && !sabotaged {
+            return Err(Fault::new(format!("second decision on {}", decided.settlement)));
+        }
+        settlement.decider = Some(match outcome {
+            OutcomeKind::Settle => Decider::Settled,
+            OutcomeKind::Refund => Decider::Refunded,
+        });
+        settlement.decision = Some(outcome);
+        if outcome == OutcomeKind::Refund && settlement.participant == Some(Participant::Proposed) {
+            settlement.participant = Some(Participant::Declined);
+        }
+        self.close_if_done(&decided.settlement);
+        Ok(())
+    }
+
+    /// Opens the decider's machine for a settlement known only by its header.
+    fn open_decider(&mut self, header: &Header) {
+        let id = header.id();
+        if self.settlements.contains_key(&id) {
+            return;
+        }
+        let mut settlement = Settlement::new(header.clone(), crate::types::Bounded::default());
+        settlement.decider = Some(Decider::Open);
+        self.recall(&mut settlement);
+        self.count_open(header, true);
+        if self.peer(&header.initiator).is_none_or(|peer| peer.number < header.number) {
+            self.tombstones.insert((header.initiator.clone(), header.number, id));
+        }
+        self.settlements.insert(id, settlement);
+    }
+
+    fn apply_received(&mut self, frame: &ReceivedFrame) -> Result<(), Fault> {
+        let from = frame.from().clone();
+        let checkpoint = &frame.checkpoint().checkpoint;
+        let observed = self.directory.observe(&from, checkpoint.epoch, checkpoint.height);
+        observed.map_err(broken)?;
+        let peer = self.peer_mut(&from);
+        peer.received = frame.page().last();
+        peer.received_height = checkpoint.height;
+        peer.note_checkpoint(frame.checkpoint());
+        for (position, item) in frame.items().iter().enumerate() {
+            if let Some(statement) = &item.statement {
+                self.learn(&from, frame, position, statement);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a peer's statement tells us. What we do about it are records of their own.
+    fn learn(
+        &mut self,
+        from: &Domain,
+        frame: &ReceivedFrame,
+        position: usize,
+        statement: &Statement,
+    ) {
+        match statement {
+            Statement::Agreed(agreement) => self.learn_agreement(from, agreement),
+            Statement::Appointed(header) => self.learn_appointment(from, header),
+            Statement::Locked(id) => self.learn_lock(from, id, frame, position),
+            Statement::Revealed(revealed) => self.learn_reveal(from, revealed, frame, position),
+            Statement::Decided(decided) => self.learn_decision(from, decided, frame, position),
+            Statement::Finalised { settlement, .. } => {
+                if let Some(known) = self.settlements.get_mut(settlement) {
+                    known.confirmed.insert(from.clone());
+                }
+                self.close_if_done(settlement);
+            }
+            Statement::Take(_)
+            | Statement::TakeRefused { .. }
+            | Statement::Declined { .. }
+            | Statement::Aborted(_)
+            | Statement::Rotated(_) => {}
+        }
+    }
+
+    /// Whether an agreement by `from` is one that we can take part in at all.
+    fn is_fresh(&mut self, from: &Domain, header: &Header) -> bool {
+        let peer = self.peer_mut(from);
+        let rises = header.number > peer.number;
+        let fits = header.initiator == *from && header.network == self.network;
+        if !rises || !fits || header.check().is_err() {
+            return false;
+        }
+        self.peer_mut(from).number = header.number;
+        self.bury_tombstones(from, header);
+        true
+    }
+
+    fn learn_agreement(&mut self, from: &Domain, agreement: &Agreement) {
+        let header = &agreement.header;
+        if agreement.check().is_err() || !header.is_party(&self.domain) {
+            return;
+        }
+        if !self.is_fresh(from, header) {
+            return;
+        }
+        let decides = header.decider == self.domain;
+        let id = header.id();
+        if !self.settlements.contains_key(&id) {
+            self.count_open(header, true);
+            let mut settlement = Settlement::of_agreement(agreement);
+            settlement.decider = decides.then_some(Decider::Open);
+            self.recall(&mut settlement);
+            self.settlements.insert(id, settlement);
+        }
+        if let Some(settlement) = self.settlements.get_mut(&id) {
+            settlement.legs = agreement.legs.clone();
+            // A tombstone of ours may have come first.
+            settlement.participant = Some(match settlement.decision {
+                None => Participant::Proposed,
+                Some(_) => Participant::Declined,
+            });
+            settlement.locked.insert(from.clone());
+        }
+        self.close_if_done(&id);
+    }
+
+    fn learn_appointment(&mut self, from: &Domain, header: &Header) {
+        if header.decider != self.domain || !header.has_notary() || !self.is_fresh(from, header) {
+            return;
+        }
+        self.open_decider(header);
+        if let Some(settlement) = self.settlements.get_mut(&header.id()) {
+            settlement.locked.insert(from.clone());
+        }
+    }
+
+    fn learn_lock(
+        &mut self,
+        from: &Domain,
+        id: &SettlementId,
+        frame: &ReceivedFrame,
+        position: usize,
+    ) {
+        let Some(settlement) = self.settlements.get_mut(id) else { return };
+        if !settlement.header.is_party(from) {
+            return;
+        }
+        settlement.locked.insert(from.clone());
+        if settlement.forwards_evidence()
+            && let Ok(evidence) = frame.evidence(position)
+        {
+            settlement.evidence.insert(from.clone(), evidence);
+        }
+    }
+
+    fn learn_reveal(
+        &mut self,
+        from: &Domain,
+        revealed: &Revealed,
+        frame: &ReceivedFrame,
+        position: usize,
+    ) {
+        let Some(settlement) = self.settlements.get_mut(&revealed.settlement) else { return };
+        let matches = crate::crypto::hash::hash_lock(&revealed.preimage) == settlement.header.lock;
+        let anybody = crate::sabotage::planted(crate::sabotage::Bug::BarePreimageAccepted);
+        if !matches || (settlement.header.initiator != *from && !anybody) {
+            return;
+        }
+        settlement.preimage = Some(revealed.preimage.clone());
+        self.learn_bundle(&revealed.settlement, frame, position);
+    }
+
+    fn learn_decision(
+        &mut self,
+        from: &Domain,
+        decided: &Decided,
+        frame: &ReceivedFrame,
+        position: usize,
+    ) {
+        let Some(settlement) = self.settlements.get_mut(&decided.settlement) else { return };
+        if settlement.header.decider != *from || settlement.decision.is_some() {
+            return;
+        }
+        if let crate::log::Outcome::Settle { preimage, .. } = &decided.outcome {
+            if crate::crypto::hash::hash_lock(preimage) != settlement.header.lock {
+                return;
+            }
+            settlement.preimage = Some(preimage.clone());
+        }
+        let outcome = decided.outcome.kind();
+        settlement.decision = Some(outcome);
+        // After an abort the refund is only the answer that was asked for.
+        if outcome == OutcomeKind::Refund && settlement.initiator == Some(Initiator::Aborted) {
+            settlement.initiator = Some(Initiator::Refunded);
+        }
+        if outcome == OutcomeKind::Refund && settlement.participant == Some(Participant::Proposed) {
+            settlement.participant = Some(Participant::Declined);
+        }
+        self.learn_bundle(&decided.settlement, frame, position);
+        self.close_if_done(&decided.settlement);
+    }
+
+    /// Locks proven by the evidence inside a statement.
+    fn learn_bundle(&mut self, id: &SettlementId, frame: &ReceivedFrame, position: usize) {
+        let Some(item) = frame.items().get(position) else { return };
+        let Some(settlement) = self.settlements.get_mut(id) else { return };
+        let proofs = item.statement.as_ref().map(Statement::evidence).unwrap_or_default();
+        for (lock, evidence) in item.locks.iter().zip(proofs) {
+            let Some(lock) = lock else { continue };
+            if lock.settlement == *id && settlement.header.is_party(&lock.domain) {
+                settlement.locked.insert(lock.domain.clone());
+                settlement.evidence.insert(lock.domain.clone(), evidence.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The operator's commands.
+
+use super::input::{Accepted, Command, RequestId};
+use super::orders::Failure;
+use super::{Effect, Event, Validator};
+use crate::error::{Code, Fault, Refusal};
+use crate::identity::VerifiedRotation;
+use crate::ledger::Postings;
+use crate::ledger::account::Status;
+use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
+use crate::log::record::{BookRoot, CreditLimit};
+use crate::log::{FraudProof, Record, Statement};
+use crate::market::live_root;
+use crate::types::{Amount, Domain, Time, Uai, Ubi};
+
+impl Validator {
+    pub(super) fn handle_command(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        command: Command,
+    ) -> Result<(), Fault> {
+        let result = match self.try_command(now, command) {
+            Ok(accepted) => Ok(accepted),
+            Err(Failure::Refused(refusal)) => Err(refusal),
+            Err(Failure::Broken(fault)) => return Err(fault),
+        };
+        self.reply(request, result);
+        Ok(())
+    }
+
+    fn try_command(&mut self, now: Time, command: Command) -> Result<Accepted, Failure> {
+        match command {
+            Command::Admit(verified) => {
+                // Asked of a copy, so that only what can be applied is written.
+                self.state.directory.clone().admit(&verified)?;
+                self.write(Record::Admitted(Box::new(verified.signed().clone())))
+            }
+            Command::Revoke(verified) => {
+                self.state.directory.clone().revoke(&verified)?;
+                self.write(Record::Revoked(Box::new(verified.signed().clone())))
+            }
+            Command::Rotate(verified) => self.rotate(&verified),
+            Command::SetCreditLimit { peer, asset, limit } => {
+                self.set_credit_limit(peer, asset, limit)
+            }
+            Command::RegisterAsset(profile) => {
+                let uai = profile.uai();
+                if self.state.books.assets.contains_key(&uai) {
+                    return Err(Refusal::new(Code::AssetExists, uai.to_string()).into());
+                }
+                self.write(Record::Asset(profile))
+            }
+            Command::LockAsset { asset, locked } => {
+                self.check_issuer(&asset)?;
+                self.write(Record::AssetLocked { asset, locked })
+            }
+            Command::Issue { asset, ledger, amount } => self.issue(now, &asset, ledger, amount),
+            Command::Freeze(ledger) => self.freeze(now, ledger, Cause::Frozen),
+            Command::Unfreeze(ledger) => self.freeze(now, ledger, Cause::Unfrozen),
+            Command::SetTransitLedger(ledger) => {
+                if let Some(ubi) = &ledger {
+                    self.state.books.ledger(ubi)?.check_open()?;
+                }
+                self.write(Record::TransitLedger(ledger))
+            }
+            Command::Drain => {
+                self.volatile.draining = true;
+                Ok(Accepted::default())
+            }
+            Command::Undrain => {
+                self.volatile.draining = false;
+                Ok(Accepted::default())
+            }
+            Command::Suspend(proof) => self.suspend(*proof),
+            Command::Lift(peer) => self.write(Record::Lifted(peer)),
+            Command::GiveUpOn(_) | Command::CustomersHeard => {
+                Err(Refusal::new(Code::NotRecovering, "all is well").into())
+            }
+            Command::PublishBook => self.publish_book(),
+        }
+    }
+
+    fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
+        let leaf = self.commit(&record)?;
+        Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })
+    }
+
+    /// Our own rotation is told to every peer, still under the old key.
+    fn rotate(&mut self, verified: &VerifiedRotation) -> Result<Accepted, Failure> {
+        self.state.directory.clone().rotate(verified)?;
+        let rotation = verified.rotation();
+        let own = rotation.domain == self.state.domain;
+        if own && rotation.from_height <= self.state.height.next() {
+            let next = self.state.height.next();
+            let what = format!("from height {}, the next is {next}", rotation.from_height);
+            return Err(Refusal::new(Code::BadRotation, what).into());
+        }
+        let signed = Box::new(verified.signed().clone());
+        let accepted = self.write(Record::Rotated(signed.clone()))?;
+        if own {
+            let peers: Vec<Domain> = self
+                .state
+                .directory
+                .members()
+                .map(|(domain, _)| domain.clone())
+                .filter(|domain| *domain != self.state.domain)
+                .collect();
+            self.say(Statement::Rotated(signed), peers.iter())?;
+        }
+        Ok(accepted)
+    }
+
+    fn set_credit_limit(
+        &mut self,
+        peer: Domain,
+        asset: Uai,
+        limit: Amount,
+    ) -> Result<Accepted, Failure> {
+        self.state.directory.member(&peer)?;
+        self.state.books.asset(&asset)?;
+        if peer == self.state.domain {
+            return Err(Refusal::new(Code::WrongDomain, "a credit limit for ourselves").into());
+        }
+        self.write(Record::CreditLimit(CreditLimit { peer, asset, limit }))
+    }
+
+    fn check_issuer(&self, asset: &Uai) -> Result<(), Refusal> {
+        self.state.books.asset(asset)?;
+        if *asset.issuer() != self.state.domain {
+            crate::refuse!(NotIssuer, "{}", asset.issuer());
+        }
+        Ok(())
+    }
+
+    fn issue(
+        &mut self,
+        now: Time,
+        asset: &Uai,
+        ledger: Ubi,
+        amount: Amount,
+    ) -> Result<Accepted, Failure> {
+        self.check_issuer(asset)?;
+        if amount.is_zero() {
+            return Err(Refusal::new(Code::ZeroAmount, "to issue").into());
+        }
+        self.check_receipt(&ledger, asset)?;
+        let known = self.state.books.asset(asset)?;
+        let total = known.outstanding().try_plus(amount)?;
+        known.issued.try_plus(amount)?;
+        if let Some(limit) = known.profile.supply_limit.filter(|limit| total > *limit) {
+            return Err(Refusal::new(Code::SupplyExceeded, format!("{total} of {limit}")).into());
+        }
+        let postings = Postings::new().with(ledger, MovementKind::Credit, asset, amount).against(
+            ContraAccount::Issuance,
+            Side::Debit,
+            asset,
+            amount,
+        );
+        let transaction = self.state.books.draw_up(Cause::Issued, now, &[], postings)?;
+        let leaf = self.post(transaction)?;
+        Ok(Accepted { ledger: Some(ledger), leaf: Some(leaf), ..Accepted::default() })
+    }
+
+    fn freeze(&mut self, now: Time, ledger: Ubi, cause: Cause) -> Result<Accepted, Failure> {
+        let known = self.state.books.ledger(&ledger)?;
+        if known.status == Status::Closed {
+            return Err(Refusal::new(Code::LedgerClosed, known.holder.to_string()).into());
+        }
+        let transaction = self.state.books.draw_up(cause, now, &[ledger], Postings::new())?;
+        let leaf = self.post(transaction)?;
+        Ok(Accepted { ledger: Some(ledger), leaf: Some(leaf), ..Accepted::default() })
+    }
+
+    fn suspend(&mut self, proof: FraudProof) -> Result<Accepted, Failure> {
+        let peer = proof.domain().clone();
+        let accepted = self.write(Record::Suspended(Box::new(proof)))?;
+        self.event(Event::Suspended { peer });
+        Ok(accepted)
+    }
+
+    fn publish_book(&mut self) -> Result<Accepted, Failure> {
+        let (root, count) = live_root(self.volatile.book.live_of(&self.state.domain));
+        let leaf = self.commit(&Record::Book(BookRoot { root, count }))?;
+        self.draft.after(Effect::Publish { leaf, only: Vec::new() });
+        Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })
+    }
+}

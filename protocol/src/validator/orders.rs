@@ -1,0 +1,385 @@
+//! Holders' orders: checked against the ledger's rules, booked, answered.
+//!
+//! Every order gets one answer. A refusal is written down too, so that the holder can prove
+//! that its bank refused and why. Repeating an accepted order repeats the answer, never the
+//! effect.
+
+use super::Validator;
+use super::input::{Accepted, RequestId};
+use crate::error::{Code, Fault, Refusal};
+use crate::ledger::account::NonceState;
+use crate::ledger::opening::VerifiedOpening;
+use crate::ledger::order::{Action, Payment, VerifiedOrder};
+use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
+use crate::ledger::{Ledger, Postings};
+use crate::limits;
+use crate::log::Record;
+use crate::log::record::SignedRefusal;
+use crate::market::OfferTerms;
+use crate::sabotage::{Bug, planted};
+use crate::settlement::agreement::{Account, Leg};
+use crate::types::{Amount, AssetPair, Duration, OrderId, Time, Uai, Ubi};
+
+/// What a handler of an order may end in: a refusal for the holder or a fault of ours.
+pub(super) enum Failure {
+    Refused(Refusal),
+    Broken(Fault),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Broken(fault)
+    }
+}
+
+impl Validator {
+    pub(super) fn handle_order(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        order: VerifiedOrder,
+    ) -> Result<(), Fault> {
+        let (ledger, id) = (order.order().ledger, order.id());
+        let known = self.state.books.ledgers.get(&ledger).is_some_and(|l| l.key == *order.key());
+        match self.try_order(now, order) {
+            Ok(accepted) => self.reply(request, Ok(accepted)),
+            Err(Failure::Broken(fault)) => return Err(fault),
+            Err(Failure::Refused(refusal)) => {
+                // Only the holder's own orders are worth a record: nobody else can fill our log.
+                if known {
+                    let refused = SignedRefusal { ledger, order: id, refusal: refusal.clone() };
+                    self.commit(&Record::Refused(refused))?;
+                }
+                self.reply(request, Err(refusal));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_order(&mut self, now: Time, verified: VerifiedOrder) -> Result<Accepted, Failure> {
+        let (id, order) = (verified.id(), verified.order());
+        let ledger = self.state.books.ledger(&order.ledger)?;
+        if ledger.key != *verified.key() {
+            return Err(Refusal::new(Code::WrongKey, verified.key().to_string()).into());
+        }
+        match ledger.check_nonce(order.nonce, id) {
+            Ok(NonceState::Repeated) if !planted(Bug::NonceUsedTwice) => {
+                let ledger = Some(order.ledger);
+                return Ok(Accepted {
+                    order: Some(id),
+                    ledger,
+                    repeated: true,
+                    ..Accepted::default()
+                });
+            }
+            Ok(NonceState::Repeated | NonceState::Fresh) => {}
+            Err(_) if planted(Bug::NonceUsedTwice) => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+        ledger.check_open()?;
+        if order.expiry <= now {
+            return Err(Refusal::new(Code::OrderExpired, order.expiry.to_string()).into());
+        }
+        if order.expiry > now.after(Duration(limits::ORDER_LIFE_MS)) {
+            return Err(Refusal::new(Code::OrderLifeTooLong, order.expiry.to_string()).into());
+        }
+        let mut accepted = match order.action.clone() {
+            Action::Pay(payment) => self.pay(now, verified, payment)?,
+            Action::Offer(terms) => self.offer(now, verified, &terms)?,
+            Action::Take { terms, pair } => {
+                terms.check(now)?;
+                self.check_take(&verified, &terms.maker, &pair)?;
+                self.check_spend(now, &verified, &pair.want, terms.pay)?;
+                self.take(now, verified, &terms, &pair)?
+            }
+            Action::Cancel { offer } => self.cancel(now, verified, offer)?,
+            Action::Amend(_) | Action::RotateKey { .. } => self.note(now, verified)?,
+            Action::Redeem { asset, amount } => self.redeem(now, verified, &asset, amount)?,
+            Action::Close => self.close_ledger(now, verified)?,
+        };
+        accepted.order = Some(id);
+        Ok(accepted)
+    }
+
+    /// Books an order with `postings`; its ledger gets an entry even without any.
+    pub(super) fn book_order(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        postings: Postings,
+    ) -> Result<Accepted, Failure> {
+        let ledger = verified.order().ledger;
+        let cause = Cause::Ordered(Box::new(verified));
+        let transaction = self.state.books.draw_up(cause, now, &[ledger], postings)?;
+        let leaf = self.post(transaction)?;
+        Ok(Accepted { ledger: Some(ledger), leaf: Some(leaf), ..Accepted::default() })
+    }
+
+    fn note(&mut self, now: Time, verified: VerifiedOrder) -> Result<Accepted, Failure> {
+        self.book_order(now, verified, Postings::new())
+    }
+
+    /// Whether `amount` of `asset` may leave the ledger by this order.
+    fn check_spend(
+        &self,
+        now: Time,
+        verified: &VerifiedOrder,
+        asset: &Uai,
+        amount: Amount,
+    ) -> Result<(), Refusal> {
+        let ledger = self.state.books.ledger(&verified.order().ledger)?;
+        if amount.is_zero() {
+            crate::refuse!(ZeroAmount, "of {}", asset.code());
+        }
+        if self.state.books.asset(asset)?.locked {
+            crate::refuse!(AssetLocked, "{asset}");
+        }
+        if !ledger.parameters.allows(asset) {
+            crate::refuse!(AssetNotAllowed, "{asset}");
+        }
+        ledger.check_free(asset, amount)?;
+        check_daily_limit(ledger, verified, asset, amount, now)
+    }
+
+    /// Whether `ledger` of ours may receive `asset`: open, allowed, and the holder's tier will do.
+    pub(super) fn check_receipt(&self, ledger: &Ubi, asset: &Uai) -> Result<(), Refusal> {
+        let known = self.state.books.ledger(ledger)?;
+        known.check_receives(asset)?;
+        let asset = self.state.books.asset(asset)?;
+        if asset.locked {
+            crate::refuse!(AssetLocked, "{}", asset.profile.code);
+        }
+        if known.parameters.tier < asset.profile.minimum_tier {
+            let (tier, minimum) = (known.parameters.tier, asset.profile.minimum_tier);
+            crate::refuse!(KycTierTooLow, "tier {tier}, {minimum} asked for");
+        }
+        Ok(())
+    }
+
+    fn pay(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        payment: Payment,
+    ) -> Result<Accepted, Failure> {
+        self.check_spend(now, &verified, &payment.asset, payment.amount)?;
+        let (asset, amount) = (&payment.asset, payment.amount);
+        let payer = verified.order().ledger;
+        if payment.to.domain != self.state.domain {
+            return self.pay_abroad(now, verified, &payment);
+        }
+        if !payment.route.is_empty() {
+            return Err(Refusal::new(Code::BadAgreement, "a route to our own bank").into());
+        }
+        if payment.to.ledger == payer {
+            return Err(Refusal::new(Code::SameLedger, payer.to_string()).into());
+        }
+        self.check_receipt(&payment.to.ledger, asset)?;
+        let postings = Postings::new().with(payer, MovementKind::Debit, asset, amount).with(
+            payment.to.ledger,
+            MovementKind::Credit,
+            asset,
+            amount,
+        );
+        self.book_order(now, verified, postings)
+    }
+
+    fn pay_abroad(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        payment: &Payment,
+    ) -> Result<Accepted, Failure> {
+        self.check_new_business(now, &payment.to.domain)?;
+        let (id, payer) = (verified.id(), verified.order().ledger);
+        let legs = self.payment_legs(id, payer, payment)?;
+        let (asset, amount) = (&payment.asset, payment.amount);
+        self.check_terms(&legs, &payment.to.domain)?;
+        let hold = Postings::new().with(payer, MovementKind::Hold, asset, amount);
+        let mut accepted = self.book_order(now, verified, hold)?;
+        let settlement = self.draw_up(now, legs, payment.to.domain.clone())?;
+        accepted.settlement = Some(settlement);
+        Ok(accepted)
+    }
+
+    fn payment_legs(
+        &self,
+        order: OrderId,
+        payer: Ubi,
+        payment: &Payment,
+    ) -> Result<Vec<Leg>, Refusal> {
+        let payer = Account { domain: self.state.domain.clone(), ledger: payer };
+        let mut from = payer;
+        let mut legs = Vec::new();
+        for to in payment.route.iter().chain([&payment.to]) {
+            if to.domain == from.domain {
+                crate::refuse!(BadAgreement, "the route stays at {}", to.domain);
+            }
+            legs.push(Leg {
+                asset: payment.asset.clone(),
+                amount: payment.amount,
+                from: from.clone(),
+                to: to.clone(),
+                order: legs.is_empty().then_some(order),
+            });
+            from = to.clone();
+        }
+        Ok(legs)
+    }
+
+    fn offer(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        terms: &OfferTerms,
+    ) -> Result<Accepted, Failure> {
+        terms.check(now)?;
+        if self.volatile.draining {
+            return Err(Refusal::new(Code::NotLive, "draining").into());
+        }
+        if self.state.offers.len() >= limits::LIVE_OFFERS {
+            return Err(Refusal::new(Code::BookFull, "of our own").into());
+        }
+        self.check_spend(now, &verified, &terms.give, terms.give_amount)?;
+        self.check_receipt(&verified.order().ledger, &terms.want)?;
+        let (id, ledger) = (verified.id(), verified.order().ledger);
+        let hold = Postings::new().with(ledger, MovementKind::Hold, &terms.give, terms.give_amount);
+        let accepted = self.book_order(now, verified, hold)?;
+        self.watch_offer(id);
+        Ok(accepted)
+    }
+
+    fn cancel(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        offer: OrderId,
+    ) -> Result<Accepted, Failure> {
+        let unknown = || Refusal::new(Code::UnknownOffer, offer.to_string());
+        let known = self.state.offers.get(&offer).ok_or_else(unknown)?;
+        if known.ledger() != verified.order().ledger {
+            return Err(Refusal::new(Code::NotYours, offer.to_string()).into());
+        }
+        // Asked of a copy: the record changes the offer itself.
+        let withdrawal = known.clone().cancel()?;
+        let mut postings = Postings::new();
+        if !withdrawal.release.is_zero() {
+            let asset = known.terms().give.clone();
+            postings =
+                postings.with(known.ledger(), MovementKind::Release, &asset, withdrawal.release);
+        }
+        let accepted = self.book_order(now, verified, postings)?;
+        self.draft.offer_changed(offer);
+        self.tell_losers(now, offer, &withdrawal.losers)?;
+        Ok(accepted)
+    }
+
+    fn redeem(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        asset: &Uai,
+        amount: Amount,
+    ) -> Result<Accepted, Failure> {
+        if *asset.issuer() != self.state.domain {
+            return Err(Refusal::new(Code::NotIssuer, asset.issuer().as_str()).into());
+        }
+        self.check_spend(now, &verified, asset, amount)?;
+        let ledger = verified.order().ledger;
+        let postings = Postings::new().with(ledger, MovementKind::Debit, asset, amount).against(
+            ContraAccount::Issuance,
+            Side::Credit,
+            asset,
+            amount,
+        );
+        self.book_order(now, verified, postings)
+    }
+
+    fn close_ledger(&mut self, now: Time, verified: VerifiedOrder) -> Result<Accepted, Failure> {
+        let ledger = self.state.books.ledger(&verified.order().ledger)?;
+        if !ledger.is_empty() || ledger.settlements > 0 {
+            return Err(Refusal::new(Code::LedgerNotEmpty, ledger.holder.to_string()).into());
+        }
+        self.note(now, verified)
+    }
+
+    pub(super) fn handle_opening(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        opening: &VerifiedOpening,
+    ) -> Result<(), Fault> {
+        let result = match self.open(now, opening) {
+            Ok(accepted) => Ok(accepted),
+            Err(Failure::Refused(refusal)) => Err(refusal),
+            Err(Failure::Broken(fault)) => return Err(fault),
+        };
+        self.reply(request, result);
+        Ok(())
+    }
+
+    fn open(&mut self, now: Time, verified: &VerifiedOpening) -> Result<Accepted, Failure> {
+        let opening = &verified.signed().opening;
+        if *opening.holder.domain() != self.state.domain {
+            return Err(Refusal::new(Code::WrongDomain, opening.holder.to_string()).into());
+        }
+        if opening.network != self.state.network {
+            return Err(Refusal::new(Code::WrongNetwork, opening.network.as_str()).into());
+        }
+        let ubi = opening.ubi();
+        if self.state.books.ledgers.contains_key(&ubi) {
+            return Err(Refusal::new(Code::LedgerExists, ubi.to_string()).into());
+        }
+        let cause = Cause::Opened(Box::new(verified.signed().clone()));
+        let transaction = self.state.books.draw_up(cause, now, &[ubi], Postings::new())?;
+        let leaf = self.post(transaction)?;
+        Ok(Accepted { ledger: Some(ubi), leaf: Some(leaf), ..Accepted::default() })
+    }
+
+    /// Whether a take names assets that we know and a receiver that may have them.
+    fn check_take(
+        &self,
+        verified: &VerifiedOrder,
+        maker: &crate::types::Domain,
+        pair: &AssetPair,
+    ) -> Result<(), Refusal> {
+        if self.volatile.draining {
+            crate::refuse!(NotLive, "draining");
+        }
+        if pair.give == pair.want {
+            crate::refuse!(BadOffer, "gives and wants {}", pair.give);
+        }
+        if *maker != self.state.domain {
+            self.state.directory.member(maker)?;
+        }
+        self.check_receipt(&verified.order().ledger, &pair.give)
+    }
+}
+
+/// Above the daily limit the second key must have signed too.
+fn check_daily_limit(
+    ledger: &Ledger,
+    verified: &VerifiedOrder,
+    asset: &Uai,
+    amount: Amount,
+    now: Time,
+) -> Result<(), Refusal> {
+    let Some(limit) = ledger.parameters.daily_limit(asset) else { return Ok(()) };
+    let total = ledger.spent_today(asset, now).try_plus(amount)?;
+    if total <= limit {
+        return Ok(());
+    }
+    let Some(second) = &ledger.parameters.second_key else {
+        crate::refuse!(SecondKeyMissing, "{total} today, {limit} allowed");
+    };
+    if verified.second_key() != Some(second) {
+        crate::refuse!(LimitNeedsSecondKey, "{total} today, {limit} allowed");
+    }
+    Ok(())
+}

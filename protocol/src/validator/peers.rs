@@ -1,0 +1,272 @@
+//! Feeds of peers: order, gaps, repetition, equivocation; then one reaction per statement.
+
+use std::collections::VecDeque;
+
+use super::Validator;
+use super::effect::{Effect, Event};
+use super::input::{Input, Message};
+use crate::error::{Code, Fault};
+use crate::log::record::{Aborted, Revealed};
+use crate::log::{FraudProof, Lock, ReceivedFrame, Record, Statement};
+use crate::sabotage::{Bug, planted};
+use crate::settlement::decider::DeciderEvent;
+use crate::settlement::initiator::InitiatorEvent;
+use crate::types::{Domain, Network, Sequence, SettlementId, Time};
+
+/// What a page is to us, by its numbers.
+enum Place {
+    Next,
+    Known,
+    Gap,
+    Crooked,
+}
+
+impl Validator {
+    pub(super) fn handle_frame(&mut self, now: Time, frame: ReceivedFrame) -> Result<(), Fault> {
+        let from = frame.from().clone();
+        if self.convict_equivocation(&from, &frame)? {
+            return Ok(());
+        }
+        let received = self.state.peer(&from).map_or(Sequence(0), |peer| peer.received);
+        match self.place_of(&from, received, &frame) {
+            Place::Next => self.take_in(now, &from, frame)?,
+            Place::Known => {}
+            Place::Gap => {
+                self.ask_to_resume(&from);
+                return Ok(());
+            }
+            Place::Crooked => {
+                let what = format!("page {} after {received}", frame.page().first);
+                self.misbehaved(&from, Code::FeedReplay, what);
+                return Ok(());
+            }
+        }
+        let received = self.state.peer(&from).map_or(Sequence(0), |peer| peer.received);
+        self.draft.after(Effect::Message { to: from, message: Message::Ack { received } });
+        Ok(())
+    }
+
+    fn place_of(&self, from: &Domain, received: Sequence, frame: &ReceivedFrame) -> Place {
+        let (first, last) = (frame.page().first, frame.page().last());
+        if last <= received {
+            return Place::Known;
+        }
+        if first > received.next() && !planted(Bug::FeedGapAccepted) {
+            return Place::Gap;
+        }
+        let height = frame.checkpoint().checkpoint.height;
+        let regressed = self.state.peer(from).is_some_and(|peer| height < peer.received_height);
+        if first <= received || frame.page().items.is_empty() || regressed {
+            return Place::Crooked;
+        }
+        Place::Next
+    }
+
+    fn take_in(&mut self, now: Time, from: &Domain, frame: ReceivedFrame) -> Result<(), Fault> {
+        let record = Record::Received(Box::new(frame));
+        self.commit(&record)?;
+        let Record::Received(frame) = &record else { return Ok(()) };
+        for item in frame.items() {
+            match &item.statement {
+                Some(statement) => self.react(now, from, statement, &item.locks)?,
+                None => self.misbehaved(from, Code::WrongRecord, item.sequence.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a peer's statement makes us do. The state has learnt it already.
+    fn react(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        statement: &Statement,
+        locks: &[Option<Lock>],
+    ) -> Result<(), Fault> {
+        match statement {
+            Statement::Take(request) => self.take_arrived(now, from, request),
+            Statement::TakeRefused { take, refusal, .. } => {
+                self.take_refused(now, from, *take, refusal)
+            }
+            Statement::Agreed(agreement) => self.agreement_arrived(now, from, &agreement.header),
+            Statement::Appointed(header) => self.agreement_arrived(now, from, header),
+            Statement::Locked(id) => self.lock_arrived(now, *id),
+            Statement::Declined { settlement, refusal } => {
+                self.declined(now, from, *settlement, refusal.code)
+            }
+            Statement::Revealed(revealed) => self.revealed(now, from, revealed, locks),
+            Statement::Aborted(aborted) => self.aborted(now, from, aborted),
+            Statement::Decided(decided) => self.decision_arrived(now, from, decided),
+            // Learnt; a rotation comes in by the operator's door, verified.
+            Statement::Finalised { .. } | Statement::Rotated(_) => Ok(()),
+        }
+    }
+
+    fn agreement_arrived(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        header: &crate::settlement::Header,
+    ) -> Result<(), Fault> {
+        let id = header.id();
+        let Some(settlement) = self.state.settlements.get(&id) else {
+            self.misbehaved(from, Code::StaleAgreement, id.to_string());
+            return Ok(());
+        };
+        if settlement.decider.is_some() {
+            self.watch_decide(id, header.deadline);
+        }
+        self.proposed(now, id)
+    }
+
+    fn declined(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        id: SettlementId,
+        code: Code,
+    ) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
+        if !settlement.header.is_party(from) {
+            self.misbehaved(from, Code::NotAParty, id.to_string());
+            return Ok(());
+        }
+        if settlement.initiator.is_some() {
+            self.initiate(now, id, InitiatorEvent::GiveUp(code))?;
+        }
+        Ok(())
+    }
+
+    fn revealed(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        revealed: &Revealed,
+        locks: &[Option<Lock>],
+    ) -> Result<(), Fault> {
+        if locks.iter().any(Option::is_none) {
+            self.misbehaved(from, Code::BadEvidence, revealed.settlement.to_string());
+        }
+        self.reveal_arrived(now, from, revealed.settlement)
+    }
+
+    fn aborted(&mut self, now: Time, from: &Domain, aborted: &Aborted) -> Result<(), Fault> {
+        let id = aborted.settlement;
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
+        if settlement.header.initiator != *from {
+            self.misbehaved(from, Code::WrongDomain, format!("aborts {id}"));
+            return Ok(());
+        }
+        self.decide(now, id, DeciderEvent::Abort(aborted.reason))
+    }
+
+    /// A second checkpoint for a height convicts its domain: no new business with it. What is
+    /// open is still finished, on the first of the two.
+    fn convict_equivocation(
+        &mut self,
+        from: &Domain,
+        frame: &ReceivedFrame,
+    ) -> Result<bool, Fault> {
+        let signed = frame.checkpoint();
+        let known = self.state.peer(from).and_then(|peer| {
+            peer.checkpoint_at(signed.checkpoint.height).map(|known| (known, peer.suspended))
+        });
+        let Some((known, suspended)) = known else { return Ok(false) };
+        if known.checkpoint == signed.checkpoint {
+            return Ok(false);
+        }
+        if !suspended {
+            let proof = FraudProof::Equivocation(Box::new((known.clone(), signed.clone())));
+            self.commit(&Record::Suspended(Box::new(proof)))?;
+            self.event(Event::Suspended { peer: from.clone() });
+        }
+        Ok(true)
+    }
+
+    pub(super) fn handle_message(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        message: Message,
+    ) -> Result<(), Fault> {
+        match message {
+            Message::Resume { network, sent, received } => {
+                self.resume(from, &network, sent, received);
+                Ok(())
+            }
+            Message::Ack { received } => {
+                self.note_ack(from, received);
+                Ok(())
+            }
+            Message::Query(header) => self.queried(now, from, *header),
+        }
+    }
+
+    /// A peer says where it stands: send what it lacks of us, give back what it lost of itself.
+    pub(super) fn resume(
+        &mut self,
+        from: &Domain,
+        network: &Network,
+        sent: Sequence,
+        received: Sequence,
+    ) {
+        if *network != self.state.network {
+            self.misbehaved(from, Code::WrongNetwork, network.as_str());
+            return;
+        }
+        self.note_ack(from, received);
+        let peer = self.state.peer(from);
+        let (ours, theirs) = peer.map_or((Sequence(0), Sequence(0)), |p| (p.sent, p.received));
+        if received < ours {
+            self.draft.after(Effect::Resend { to: from.clone(), after: received });
+        }
+        if sent < theirs {
+            self.event(Event::PeerLostState { peer: from.clone() });
+            self.draft.after(Effect::Return { to: from.clone(), after: sent });
+        }
+        // It has more of either feed than we remember: let it show that.
+        if received > ours || sent > theirs {
+            self.ask_to_resume(from);
+        }
+    }
+
+    fn note_ack(&mut self, from: &Domain, received: Sequence) {
+        let sent = self.state.peer(from).map_or(Sequence(0), |peer| peer.sent);
+        let link = self.volatile.link_mut(from);
+        link.acknowledged = link.acknowledged.max(received.min(sent));
+    }
+
+    /// Tells a peer where we stand.
+    pub(super) fn ask_to_resume(&mut self, peer: &Domain) {
+        let known = self.state.peer(peer);
+        let (sent, received) = known.map_or((Sequence(0), Sequence(0)), |p| (p.sent, p.received));
+        let network = self.state.network.clone();
+        let message = Message::Resume { network, sent, received };
+        self.draft.after(Effect::Message { to: peer.clone(), message });
+    }
+
+    pub(super) fn greet_peers(&mut self) {
+        let peers: Vec<Domain> = self.state.peers.keys().cloned().collect();
+        for peer in &peers {
+            self.ask_to_resume(peer);
+        }
+    }
+
+    /// Looks, before anything is written in this turn, whether a page of our own feed came back
+    /// that our log does not have.
+    pub(super) fn notice_loss(&mut self, inputs: &VecDeque<Input>) {
+        let proof = inputs.iter().find_map(|input| match input {
+            Input::Returned { by, frame } if self.proves_loss(by, frame) => Some(by.clone()),
+            _ => None,
+        });
+        if let Some(by) = proof.filter(|_| !self.is_recovering()) {
+            self.begin_recovery(format!("{by} holds statements of ours that are not in our log"));
+        }
+    }
+
+    /// Whether a page of our own feed is one that our log does not have.
+    pub(super) fn proves_loss(&self, by: &Domain, frame: &ReceivedFrame) -> bool {
+        let sent = self.state.peer(by).map_or(Sequence(0), |peer| peer.sent);
+        *frame.from() == self.state.domain && frame.page().to == *by && frame.page().last() > sent
+    }
+}

@@ -1,0 +1,144 @@
+//! Lost records applied again, where what they rested on may be lost for good.
+//!
+//! Given back by peers and customers they come in their old order, so nearly always they fit.
+//! What does not fit must not bring the node down and must not be guessed at: its ledgers are
+//! frozen, and the operator resolves it with the counterparties' signed statements.
+
+use super::state::State;
+use crate::error::Fault;
+use crate::ledger::Transaction;
+use crate::ledger::account::Status;
+use crate::ledger::order::Action;
+use crate::ledger::transaction::Cause;
+use crate::log::record::{Aborted, Decided, Revealed};
+use crate::log::{OutcomeKind, Record, Statement};
+use crate::settlement::{Decider, Initiator, Participant, Settlement};
+use crate::types::Height;
+
+impl State {
+    /// Applies one of our own lost records.
+    pub(super) fn apply_recovered(&mut self, record: &Record, height: Height) -> Result<(), Fault> {
+        if self.fits(record) {
+            return self.apply(record, height);
+        }
+        match record {
+            Record::Transaction(transaction) => {
+                for entry in &transaction.entries {
+                    if let Some(ledger) = self.books.ledgers.get_mut(&entry.ledger) {
+                        ledger.status = Status::Frozen;
+                    }
+                }
+            }
+            Record::Statement(Statement::Decided(decided))
+                if decided.outcome.kind() == OutcomeKind::Refund =>
+            {
+                self.foregone.insert(decided.settlement);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A settlement that we meet again after its refund was lost and given back.
+    pub(super) fn recall(&mut self, settlement: &mut Settlement) {
+        if settlement.decider.is_some() && self.foregone.remove(&settlement.id) {
+            settlement.decider = Some(Decider::Refunded);
+            settlement.decision = Some(OutcomeKind::Refund);
+        }
+    }
+
+    /// Whether everything that a lost record of ours rests on is here.
+    pub(super) fn fits(&self, record: &Record) -> bool {
+        match record {
+            Record::Transaction(transaction) => {
+                self.books.continues(transaction) && self.cause_fits(transaction)
+            }
+            Record::Statement(statement) => self.statement_fits(statement),
+            Record::TakeWaiting { offer, .. } => self.offers.contains_key(offer),
+            Record::Page(page) => {
+                self.peer(&page.to).is_none_or(|peer| page.first >= peer.sent.next())
+            }
+            Record::Founded(_)
+            | Record::Admitted(_)
+            | Record::Revoked(_)
+            | Record::Rotated(_)
+            | Record::CreditLimit(_)
+            | Record::Asset(_)
+            | Record::AssetLocked { .. }
+            | Record::TransitLedger(_)
+            | Record::Refused(_)
+            | Record::OfferPosted(_)
+            | Record::OfferClosed(_)
+            | Record::Book(_)
+            | Record::Received(_)
+            | Record::Queried(_)
+            | Record::Suspended(_)
+            | Record::Lifted(_)
+            | Record::Recovered(_)
+            | Record::Recovering { .. } => true,
+        }
+    }
+
+    fn cause_fits(&self, transaction: &Transaction) -> bool {
+        match &transaction.cause {
+            Cause::Opened(_) | Cause::Issued | Cause::Frozen | Cause::Unfrozen => true,
+            Cause::Ordered(order) => match &order.order().action {
+                Action::Cancel { offer } => self.offers.contains_key(offer),
+                Action::Pay(_)
+                | Action::Offer(_)
+                | Action::Take { .. }
+                | Action::Amend(_)
+                | Action::RotateKey { .. }
+                | Action::Redeem { .. }
+                | Action::Close => true,
+            },
+            Cause::Settled(id) => self.settlements.get(id).is_some_and(Settlement::holds_legs),
+            Cause::Refunded(id) => self.settlements.get(id).is_some_and(|known| {
+                known.holds_legs() || known.initiator == Some(Initiator::Aborted)
+            }),
+            Cause::Traded { offer, take } => {
+                self.offers.contains_key(offer) && self.takes.contains_key(take)
+            }
+            Cause::OfferEnded { offer, .. } => self.offers.contains_key(offer),
+            Cause::TakeEnded { take, .. } => self.takes.contains_key(take),
+        }
+    }
+
+    fn statement_fits(&self, statement: &Statement) -> bool {
+        match statement {
+            Statement::Locked(id) | Statement::Declined { settlement: id, .. } => {
+                self.settlements.get(id).is_some_and(|known| {
+                    known.participant == Some(Participant::Proposed) && self.legs_are_held(known)
+                })
+            }
+            Statement::Revealed(Revealed { settlement: id, .. })
+            | Statement::Aborted(Aborted { settlement: id, .. }) => self
+                .settlements
+                .get(id)
+                .is_some_and(|known| known.initiator == Some(Initiator::Locking)),
+            Statement::Decided(Decided { settlement: id, .. }) => {
+                self.settlements.get(id).is_some_and(|known| known.decider == Some(Decider::Open))
+            }
+            Statement::Agreed(agreement) => {
+                self.legs_are_held(&Settlement::of_agreement(agreement))
+            }
+            Statement::Take(_)
+            | Statement::TakeRefused { .. }
+            | Statement::Appointed(_)
+            | Statement::Finalised { .. }
+            | Statement::Rotated(_) => true,
+        }
+    }
+
+    /// Whether what a settlement takes from our ledgers is set aside here.
+    fn legs_are_held(&self, settlement: &Settlement) -> bool {
+        settlement.legs.iter().filter(|leg| leg.from.domain == self.domain).all(|leg| {
+            let Some(order) = leg.order else { return true };
+            if let Some(offer) = self.offers.get(&order) {
+                return offer.available() >= leg.amount;
+            }
+            let held = self.books.ledgers.get(&leg.from.ledger);
+            held.is_some_and(|ledger| ledger.balance(&leg.asset).1 >= leg.amount)
+        })
+    }
+}

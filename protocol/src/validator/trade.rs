@@ -1,0 +1,323 @@
+//! Offers and takes: who may trade, who is selected, who is told no.
+//!
+//! ```text
+//! taker's bank                maker's bank
+//!   Take (funds held) ---------> considered: SelectNow, or it waits for the window
+//!   <------- Agreed ------------ selected: see `settle`
+//!   <------- TakeRefused ------- not: with the reason, signed
+//! ```
+
+use super::Validator;
+use super::effect::Event;
+use super::input::Accepted;
+use super::orders::Failure;
+use crate::error::{Code, Fault, Refusal};
+use crate::ledger::Postings;
+use crate::ledger::order::VerifiedOrder;
+use crate::ledger::transaction::{Cause, MovementKind};
+use crate::log::record::TakeRequest;
+use crate::log::{Record, Statement};
+use crate::market::TakeTerms;
+use crate::market::{Considered, Offer, WaitingTake};
+use crate::settlement::agreement::{Account, Leg};
+use crate::types::{AssetPair, Domain, OrderId, TakeId, Time};
+
+impl Validator {
+    pub(super) fn take(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        terms: &TakeTerms,
+        pair: &AssetPair,
+    ) -> Result<Accepted, Failure> {
+        let (id, ledger) = (verified.id(), verified.order().ledger);
+        let hold = Postings::new().with(ledger, MovementKind::Hold, &pair.want, terms.pay);
+        if terms.maker != self.state.domain {
+            self.check_new_business(now, &terms.maker)?;
+            let correspondent = self.state.books.correspondent(&terms.maker, &pair.give);
+            correspondent.check_headroom(&terms.maker, &pair.give, terms.take)?;
+            let accepted = self.book_order(now, verified, hold)?;
+            self.watch_take(id);
+            let request = TakeRequest {
+                take: TakeId(id.0),
+                offer: terms.offer,
+                amount: terms.take,
+                pay: terms.pay,
+                account: Account { domain: self.state.domain.clone(), ledger },
+                expiry: terms.expiry,
+            };
+            self.say(Statement::Take(request), [&terms.maker].into_iter())?;
+            return Ok(accepted);
+        }
+        let take = WaitingTake {
+            id: TakeId(id.0),
+            taker: self.state.domain.clone(),
+            account: ledger,
+            take: terms.take,
+            pay: terms.pay,
+            received: self.state.arrivals,
+            expiry: terms.expiry,
+        };
+        let offer = self.live_offer(&terms.offer)?;
+        check_pair(offer, pair)?;
+        if offer.ledger() == ledger {
+            return Err(Refusal::new(Code::SameLedger, ledger.to_string()).into());
+        }
+        let considered = offer.consider(&take, now)?;
+        let accepted = self.book_order(now, verified, hold)?;
+        self.watch_take(id);
+        match considered {
+            Considered::SelectNow => self.trade_here(now, terms.offer, id)?,
+            Considered::Wait { until } => self.let_wait(terms.offer, take, until)?,
+        }
+        Ok(accepted)
+    }
+
+    fn live_offer(&self, id: &OrderId) -> Result<&Offer, Refusal> {
+        let unknown = || Refusal::new(Code::UnknownOffer, id.to_string());
+        self.state.offers.get(id).ok_or_else(unknown)
+    }
+
+    fn let_wait(&mut self, offer: OrderId, take: WaitingTake, until: Time) -> Result<(), Fault> {
+        self.commit(&Record::TakeWaiting { offer, take, until })?;
+        self.watch_window(offer, until);
+        Ok(())
+    }
+
+    /// A peer's take of an offer of ours.
+    pub(super) fn take_arrived(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        request: &TakeRequest,
+    ) -> Result<(), Fault> {
+        let (offer, take) = (request.offer, request.take);
+        let outcome = self.consider_request(now, from, request);
+        match outcome {
+            Ok((waiting, Considered::SelectNow)) => self.agree(now, offer, &waiting),
+            Ok((waiting, Considered::Wait { until })) => self.let_wait(offer, waiting, until),
+            Err(refusal) => self.refuse_take(from, offer, take, refusal),
+        }
+    }
+
+    fn consider_request(
+        &self,
+        now: Time,
+        from: &Domain,
+        request: &TakeRequest,
+    ) -> Result<(WaitingTake, Considered), Refusal> {
+        if request.account.domain != *from {
+            crate::refuse!(WrongDomain, "account at {}", request.account.domain);
+        }
+        let offer = self.live_offer(&request.offer)?;
+        let take = WaitingTake {
+            id: request.take,
+            taker: from.clone(),
+            account: request.account.ledger,
+            take: request.amount,
+            pay: request.pay,
+            received: self.state.arrivals,
+            expiry: request.expiry,
+        };
+        let considered = offer.consider(&take, now)?;
+        self.check_new_business(now, from)?;
+        let want = &offer.terms().want;
+        self.state.books.correspondent(from, want).check_headroom(from, want, request.pay)?;
+        Ok((take, considered))
+    }
+
+    pub(super) fn refuse_take(
+        &mut self,
+        to: &Domain,
+        offer: OrderId,
+        take: TakeId,
+        refusal: Refusal,
+    ) -> Result<(), Fault> {
+        self.say(Statement::TakeRefused { offer, take, refusal }, [to].into_iter())?;
+        Ok(())
+    }
+
+    /// The take is selected: an agreement with the taker's bank.
+    fn agree(&mut self, now: Time, offer: OrderId, take: &WaitingTake) -> Result<(), Fault> {
+        let Some(known) = self.state.offers.get(&offer) else {
+            return Err(Fault::new(format!("selected a take of no offer {offer}")));
+        };
+        let terms = known.terms().clone();
+        let maker = Account { domain: self.state.domain.clone(), ledger: known.ledger() };
+        let taker = Account { domain: take.taker.clone(), ledger: take.account };
+        let legs = vec![
+            Leg {
+                asset: terms.give.clone(),
+                amount: take.take,
+                from: maker.clone(),
+                to: taker.clone(),
+                order: Some(offer),
+            },
+            Leg {
+                asset: terms.want.clone(),
+                amount: take.pay,
+                from: taker,
+                to: maker,
+                order: Some(OrderId(take.id.0)),
+            },
+        ];
+        let decider = terms.notary.unwrap_or_else(|| take.taker.clone());
+        let checked = self.check_new_business(now, &take.taker);
+        match checked.and_then(|()| self.check_terms(&legs, &decider)) {
+            Ok(()) => self.draw_up(now, legs, decider).map(|_| ()),
+            Err(refusal) => self.refuse_take(&take.taker, offer, take.id, refusal),
+        }
+    }
+
+    /// Maker and taker are both ours: one transaction, no choreography.
+    fn trade_here(&mut self, now: Time, offer: OrderId, take: OrderId) -> Result<(), Fault> {
+        let (Some(made), Some(taken)) =
+            (self.state.offers.get(&offer), self.state.takes.get(&take))
+        else {
+            return Err(Fault::new(format!("trade of {offer} and {take}, one unknown")));
+        };
+        let (maker, taker) = (made.ledger(), taken.ledger);
+        let (give, want) = (&made.terms().give, &made.terms().want);
+        let able = self.check_receipt(&maker, want).and_then(|()| self.check_receipt(&taker, give));
+        if let Err(refusal) = able {
+            return self.end_take(now, take, refusal.code);
+        }
+        let (amount, pay) = (taken.terms.take, taken.terms.pay);
+        let postings = Postings::new()
+            .with(maker, MovementKind::Spend, give, amount)
+            .with(taker, MovementKind::Credit, give, amount)
+            .with(taker, MovementKind::Spend, want, pay)
+            .with(maker, MovementKind::Credit, want, pay);
+        let transaction = self
+            .state
+            .books
+            .draw_up(Cause::Traded { offer, take }, now, &[], postings)
+            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+        self.post(transaction)?;
+        self.draft.offer_changed(offer);
+        Ok(())
+    }
+
+    /// A selection window has closed.
+    pub(super) fn select_takes(&mut self, now: Time, offer: OrderId) -> Result<(), Fault> {
+        let Some(known) = self.state.offers.get(&offer) else { return Ok(()) };
+        if known.closes().is_none_or(|closes| closes > now) {
+            return Ok(());
+        }
+        let selection = known.select(now);
+        for take in &selection.winners {
+            if take.taker == self.state.domain {
+                self.trade_here(now, offer, OrderId(take.id.0))?;
+            } else {
+                self.agree(now, offer, take)?;
+            }
+        }
+        self.tell_losers(now, offer, &selection.losers)
+    }
+
+    /// Takes that came to nothing, each with its reason: signed for a peer's, released for ours.
+    pub(super) fn tell_losers(
+        &mut self,
+        now: Time,
+        offer: OrderId,
+        losers: &[(WaitingTake, Code)],
+    ) -> Result<(), Fault> {
+        for (take, code) in losers {
+            if take.taker == self.state.domain {
+                self.end_take(now, OrderId(take.id.0), *code)?;
+            } else {
+                let refusal = Refusal::new(*code, offer.to_string());
+                self.refuse_take(&take.taker, offer, take.id, refusal)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A take of ours leads to nothing: what was held for it is free again.
+    pub(super) fn end_take(&mut self, now: Time, id: OrderId, reason: Code) -> Result<(), Fault> {
+        let Some(take) = self.state.takes.get(&id) else { return Ok(()) };
+        if take.settlement.is_some() {
+            return Ok(());
+        }
+        let postings = Postings::new().with(
+            take.ledger,
+            MovementKind::Release,
+            &take.pair.want,
+            take.terms.pay,
+        );
+        let transaction = self
+            .state
+            .books
+            .draw_up(Cause::TakeEnded { take: id, reason }, now, &[], postings)
+            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+        self.post(transaction)?;
+        Ok(())
+    }
+
+    /// The maker's bank refused a take of ours.
+    pub(super) fn take_refused(
+        &mut self,
+        now: Time,
+        from: &Domain,
+        take: TakeId,
+        refusal: &Refusal,
+    ) -> Result<(), Fault> {
+        let id = OrderId(take.0);
+        let asked = self.state.takes.get(&id).is_some_and(|known| known.terms.maker == *from);
+        if !asked {
+            self.misbehaved(from, Code::UnknownOffer, format!("refuses {take}"));
+            return Ok(());
+        }
+        self.end_take(now, id, refusal.code)
+    }
+
+    /// An offer's time is over: what is not inside settlements is released.
+    pub(super) fn expire_offer(&mut self, now: Time, id: OrderId) -> Result<(), Fault> {
+        self.select_takes(now, id)?;
+        let Some(known) = self.state.offers.get(&id) else { return Ok(()) };
+        let Some(withdrawal) = known.clone().expire(now) else { return Ok(()) };
+        let (ledger, asset) = (known.ledger(), known.terms().give.clone());
+        let mut postings = Postings::new();
+        if !withdrawal.release.is_zero() {
+            postings = postings.with(ledger, MovementKind::Release, &asset, withdrawal.release);
+        }
+        let cause = Cause::OfferEnded { offer: id, reason: Code::OfferExpired };
+        let transaction = self
+            .state
+            .books
+            .draw_up(cause, now, &[ledger], postings)
+            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+        self.post(transaction)?;
+        self.draft.offer_changed(id);
+        self.tell_losers(now, id, &withdrawal.losers)
+    }
+
+    /// A take's time is over, unless a settlement carries it: then only the decision counts.
+    pub(super) fn expire_take(&mut self, now: Time, id: OrderId) -> Result<(), Fault> {
+        let Some(take) = self.state.takes.get(&id) else { return Ok(()) };
+        if take.terms.expiry > now || take.settlement.is_some() {
+            return Ok(());
+        }
+        // A take of our own offer that still waits is answered when the window closes.
+        let waits = self
+            .state
+            .offers
+            .get(&take.terms.offer)
+            .is_some_and(|offer| offer.waiting().iter().any(|waiting| waiting.id.0 == id.0));
+        if waits && take.terms.maker == self.state.domain {
+            return Ok(());
+        }
+        self.end_take(now, id, Code::OrderExpired)
+    }
+
+    pub(super) fn settled_step(&mut self, id: crate::types::SettlementId, step: &'static str) {
+        self.event(Event::Settlement { id, step });
+    }
+}
+
+fn check_pair(offer: &Offer, pair: &AssetPair) -> Result<(), Refusal> {
+    if offer.terms().pair() != *pair {
+        crate::refuse!(TermsDiffer, "the offer gives and wants {}", offer.terms().pair());
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What a validator may forget: timers, connections, other validators' offers.
+//!
+//! Nothing here is a fact. It is rebuilt from the state and from what peers say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::recover::Mode;
+use crate::market::Book;
+use crate::types::{Domain, Duration, OrderId, Sequence, SettlementId, Time};
+
+/// A timer. It only says «look»: whether something is due is read from the state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// An offer's selection window closes.
+    Window(OrderId),
+    /// An offer expires.
+    OfferEnds(OrderId),
+    /// A take expires.
+    TakeEnds(OrderId),
+    /// The initiator's last moment for a reveal has passed.
+    GiveUp(SettlementId),
+    /// The decider's deadline has passed.
+    Decide(SettlementId),
+    /// A waiting party asks the decider; the wait before the next time.
+    Query(SettlementId, Duration),
+    /// A peer has not acknowledged everything; the wait before the next time.
+    Probe(Domain, Duration),
+}
+
+/// What is known of the connection to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Link {
+    /// How far it has acknowledged our feed.
+    pub acknowledged: Sequence,
+    /// Whether a probe is scheduled.
+    pub probing: bool,
+}
+
+/// The part of a validator that is not in the log.
+#[derive(Debug)]
+pub(super) struct Volatile {
+    pub timers: BTreeSet<(Time, Timer)>,
+    pub book: Book,
+    pub links: BTreeMap<Domain, Link>,
+    pub mode: Mode,
+    pub draining: bool,
+    pub notices_seen: u64,
+}
+
+impl Volatile {
+    pub fn new(own: Domain) -> Self {
+        Self {
+            timers: BTreeSet::new(),
+            book: Book::new(own),
+            links: BTreeMap::new(),
+            mode: Mode::Live,
+            draining: false,
+            notices_seen: 0,
+        }
+    }
+
+    pub fn link(&self, peer: &Domain) -> Option<&Link> {
+        self.links.get(peer)
+    }
+
+    pub fn link_mut(&mut self, peer: &Domain) -> &mut Link {
+        if !self.links.contains_key(peer) {
+            self.links.insert(peer.clone(), Link::default());
+        }
+        self.links.entry(peer.clone()).or_default()
+    }
+
+    pub fn schedule(&mut self, at: Time, timer: Timer) {
+        self.timers.insert((at, timer));
+    }
+}
