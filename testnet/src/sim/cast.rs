@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::{PreimageSeed, Tag};
 use quadrille_protocol::crypto::suite::Suite;
-use quadrille_protocol::identity::anchors::{Anchors, AuthorityKey, SuitePolicy};
-use quadrille_protocol::identity::certificate::{
+use quadrille_protocol::identity::{Anchors, AuthorityKey, SuitePolicy};
+use quadrille_protocol::identity::{
     Certificate, Issuer, Role, SignedCertificate, VerifiedCertificate,
 };
-use quadrille_protocol::identity::directory::Directory;
+use quadrille_protocol::identity::Directory;
 use quadrille_protocol::ledger::opening::{Opening, Rules, SignedOpening};
 use quadrille_protocol::ledger::{AssetProfile, VerifiedOpening};
 use quadrille_protocol::types::{

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::suite::Signature;
 use quadrille_protocol::limits;
-use quadrille_protocol::log::{Batch, Evidence, Frame, OutcomeKind, Record, Statement};
-use quadrille_protocol::log::VerifiedEvidence;
+use quadrille_protocol::error::Code;
+use quadrille_protocol::identity::SignedRotation;
+use quadrille_protocol::log::{
+    Batch, Evidence, FeedItem, Frame, OutcomeKind, Record, Statement, VerifiedEvidence,
+};
 use quadrille_protocol::sabotage::{Bug, planted};
 use quadrille_protocol::settlement::Header;
 use quadrille_protocol::types::{Domain, Height, Sequence, SettlementId};
@@ -174,7 +177,10 @@ impl World {
                 Ok(())
             }
             Effect::Publish { leaf, only } => self.publish(node, *leaf, only, said),
-            Effect::LookUpDecision { header, from } => self.look_up(node, header, from),
+            Effect::LookUpDecision { header, from } => {
+                self.look_up(node, header, from);
+                Ok(())
+            }
             Effect::Reply { result, .. } => {
                 match result {
                     Ok(_) => self.figures.accepted += 1,
@@ -291,23 +297,18 @@ impl World {
     }
 
     /// Searches the log for a decision.
-    fn look_up(&mut self, node: usize, header: &Header, from: &Domain) -> Checked {
+    fn look_up(&mut self, node: usize, header: &Header, from: &Domain) {
         let id = header.id();
-        let found = self.nodes[node].sealed.iter().rev().find_map(|sealed| {
-            let place = decision_place(&sealed.batch, &id)?;
-            sealed.batch.evidence(place, sealed.signature.as_ref()?).ok()
-        });
-        match (found, self.index(from)) {
-            (Some(evidence), Some(to)) => {
-                self.send(node, to, &Packet::Notice(codec::encode(&evidence).into()));
-            }
-            (None, _) => {
+        self.figures.look_ups += 1;
+        let sealed = &self.nodes[node].sealed;
+        match sealed.iter().any(|sealed| decides(&sealed.batch, &id)) {
+            // The decision is in the asker's feed and will reach it there.
+            true => {}
+            false => {
                 let (header, from) = (Box::new(header.clone()), from.clone());
                 self.submit(node, Input::NeverDecided { header, from });
             }
-            (Some(_), None) => {}
         }
-        Ok(())
     }
 
     fn event(&mut self, node: usize, event: &Event, said: Said<'_>) -> Checked {
@@ -336,7 +337,10 @@ impl World {
                 let at_ms = self.now_ms + self.pace.between(20, 900);
                 self.plan_at(at_ms, Occasion::CustomersAnswer(node, starts));
             }
-            Event::Unresolved { .. } => self.figures.unresolved += 1,
+            Event::Unresolved { .. } => {
+                self.figures.unresolved += 1;
+                self.checks.unresolved.insert(node);
+            }
             Event::Misbehaved { .. } => self.figures.misbehaved += 1,
             Event::Settlement { .. }
             | Event::Final { .. }
@@ -374,8 +378,19 @@ impl World {
                 .map(|evidence| Input::Notice(Box::new(evidence))),
         };
         match input {
-            Ok(input) => self.submit(to, input),
-            Err(refusal) => self.note_refused(to, from, &refusal),
+            Ok(input) => {
+                let rotations = rotations_in(&input);
+                self.submit(to, input);
+                for signed in rotations {
+                    self.take_up_rotation(to, &signed);
+                }
+            }
+            Err(refusal) => {
+                self.note_refused(to, from, &refusal);
+                if refusal.code == Code::UnknownEpoch {
+                    self.fetch_rotations(to, from);
+                }
+            }
         }
         Ok(())
     }
@@ -393,20 +408,25 @@ impl World {
     }
 }
 
+fn rotations_in(input: &Input) -> Vec<SignedRotation> {
+    let Input::Frame(frame) = input else { return Vec::new() };
+    let rotated = |item: &FeedItem| match &item.statement {
+        Some(Statement::Rotated(signed)) => Some(SignedRotation::clone(signed)),
+        _ => None,
+    };
+    frame.items().iter().filter_map(rotated).collect()
+}
+
 fn reveals(batch: &Batch) -> bool {
     batch.stored().records.iter().any(|bytes| {
         matches!(Record::read(bytes), Ok(Record::Statement(Statement::Revealed(_))))
     })
 }
 
-fn decision_place(batch: &Batch, id: &SettlementId) -> Option<u32> {
-    batch.stored().records.iter().zip(0u32..).find_map(|(bytes, place)| {
-        match Record::read(bytes).ok()? {
-            Record::Statement(Statement::Decided(decided)) if decided.settlement == *id => {
-                Some(place)
-            }
-            _ => None,
-        }
+fn decides(batch: &Batch, id: &SettlementId) -> bool {
+    batch.stored().records.iter().any(|bytes| match Record::read(bytes) {
+        Ok(Record::Statement(Statement::Decided(decided))) => decided.settlement == *id,
+        _ => false,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use quadrille_protocol::crypto::hash::Tag;
-use quadrille_protocol::identity::rotation::{Rotation, SignedRotation};
+use quadrille_protocol::identity::{Rotation, SignedRotation};
 use quadrille_protocol::log::VerifiedEvidence;
 use quadrille_protocol::types::{Epoch, Height};
 use quadrille_protocol::validator::{Command, Guard, Input, Settings, Validator};
@@ -122,12 +122,27 @@ impl World {
         self.check_replay(node, &validator)?;
         let at = &mut self.nodes[node];
         validator.boot(at.clock.at(self.now_ms), at.boot());
+        let recovering = validator.is_recovering();
         at.validator = Some(validator);
         at.inputs = VecDeque::new();
         at.starts += 1;
-        let domain = &at.domain;
-        self.trace.say(self.now_ms, || format!("{domain} starts"));
+        let (domain, starts, apart) = (at.domain.clone(), at.starts, at.guard_apart);
+        self.trace.say(self.now_ms, || {
+            let how = if recovering { " and asks what it has said" } else { "" };
+            format!("{domain} starts{how}")
+        });
+        if recovering && apart {
+            self.figures.recoveries += 1;
+            let at_ms = self.now_ms + self.pace.between(20, 900);
+            self.plan_at(at_ms, Occasion::CustomersAnswer(node, starts));
+        } else if recovering {
+            // Where the guard proves nothing, the customers are heard first of all.
+            self.customers_answer(node, starts);
+        }
         self.plan_turn(node, self.now_ms);
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            self.submit(peer, Input::Connected(domain.clone()));
+        }
         Ok(())
     }
 
@@ -208,7 +223,38 @@ impl World {
             self.figures.rotations += 1;
             let domain = &at.domain;
             self.trace.say(self.now_ms, || format!("{domain} rotates its key"));
+            self.rotations.push((node, rotation.to_epoch, verified.signed().clone()));
             self.command(node, Command::Rotate(Box::new(verified)));
+        }
+    }
+
+    /// A peer's operator takes up a rotation.
+    pub(super) fn take_up_rotation(&mut self, node: usize, signed: &SignedRotation) {
+        let Some(validator) = &self.nodes[node].validator else { return };
+        let directory = &validator.state().directory;
+        let verified =
+            self.cast.anchors.verify_rotation(signed, directory, &self.cast.verifier);
+        if let Ok(verified) = verified {
+            self.command(node, Command::Rotate(Box::new(verified)));
+        }
+    }
+
+    /// A node has met a key it does not know: its operator fetches the rotations that `owner`
+    /// has in force.
+    pub(super) fn fetch_rotations(&mut self, node: usize, owner: usize) {
+        let Some(validator) = &self.nodes[owner].validator else { return };
+        let Ok(member) = validator.state().directory.member(&self.nodes[owner].domain) else {
+            return;
+        };
+        let in_force: Vec<Epoch> = member.keys().map(|(epoch, _)| epoch).collect();
+        let missing: Vec<SignedRotation> = self
+            .rotations
+            .iter()
+            .filter(|(bank, epoch, _)| *bank == owner && in_force.contains(epoch))
+            .map(|(_, _, signed)| signed.clone())
+            .collect();
+        for signed in missing {
+            self.take_up_rotation(node, &signed);
         }
     }
 

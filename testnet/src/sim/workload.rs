@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::ledger::{Action, Order, Payment, SignedOrder, VerifiedOrder};
-use quadrille_protocol::market::terms::{OfferTerms, TakeTerms};
+use quadrille_protocol::market::{OfferTerms, TakeTerms};
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::{
     Amount, AssetPair, Bounded, Bytes, Duration, Hash, Nonce, OrderId, Time, Uai,

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::types::Domain;
+use quadrille_protocol::identity::SignedRotation;
+use quadrille_protocol::types::{Domain, Epoch};
 use quadrille_protocol::validator::{Input, Message};
 
 use super::broken::Checked;
@@ -110,6 +111,8 @@ pub struct World {
     pub trace: Trace,
     /// What happened, counted.
     pub figures: Figures,
+    /// Rotations of domains' keys that were signed: by bank, with the new epoch.
+    pub rotations: Vec<(usize, Epoch, SignedRotation)>,
     pub(super) queue: BTreeMap<(u64, u64), Occasion>,
     pub(super) tickets: u64,
 }

@@ -230,7 +230,6 @@ impl Audit {
             | Cause::Issued
             | Cause::Frozen
             | Cause::Unfrozen
-            | Cause::Held(_)
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. } => Ok(()),
