@@ -5,6 +5,14 @@
 //! the customers beforehand; everything that the two banks do is on the clock: verifying the
 //! orders, both state machines, hashing, encoding, signing and verifying checkpoints.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the core's own strictness is for code that faces the outside"
+)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -1,5 +1,13 @@
 //! Trades and payments between validators over perfect links.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the core's own strictness is for code that faces the outside"
+)]
+
 mod support;
 
 use quadrille_protocol::crypto::suite::Suite;

@@ -4,6 +4,12 @@
 //! that the disk is a vector and the network a queue.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the core's own strictness is for code that faces the outside"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
