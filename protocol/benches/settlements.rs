@@ -153,7 +153,9 @@ fn middle(signing: Signing, count: usize, together: usize) -> Row {
 }
 
 fn main() {
-    // Criterion-style flags that cargo passes on are not for us.
+    // `-- none` or `-- signed` runs one half; cargo's own `--bench` is not for us.
+    let only = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let wanted = |half: &str| only.as_deref().is_none_or(|only| only == half);
     println!("two-party settlements through two validators in one process, one core");
     println!(
         "{:<32} {:>12} {:>10} {:>12} {:>10} {:>10} {:>10}",
@@ -166,11 +168,13 @@ fn main() {
         "of floor"
     );
     for together in [1, 64, 1024] {
-        print(&middle(Signing::Off, count_for(together, 20_480), together));
+        if wanted("none") {
+            print(&middle(Signing::Off, count_for(together, 20_480), together));
+        }
     }
     for holders in [Suite::Ed25519, Suite::HybridMlDsa65] {
         let signing = Signing::Real { domains: Suite::HybridMlDsa65, holders };
-        for together in [1, 64, 1024] {
+        for together in [1, 64, 1024].into_iter().filter(|_| wanted("signed")) {
             print(&middle(signing, count_for(together, 4_096), together));
         }
     }
