@@ -224,6 +224,8 @@ impl Validator {
             self.event(Event::PeerLostState { peer: from.clone() });
             self.draft.after(Effect::Return { to: from.clone(), after: sent });
         }
+        let message = Message::Ack { received: theirs };
+        self.draft.after(Effect::Message { to: from.clone(), message });
         // It has more of either feed than we remember: let it show that.
         if received > ours || sent > theirs {
             self.ask_to_resume(from);

@@ -283,6 +283,11 @@ impl Validator {
     ) -> Result<(), Fault> {
         let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
         let Some(state) = settlement.initiator else { return Ok(()) };
+        // A refund that came in the same page makes giving up needless.
+        let event = match (event, settlement.decision) {
+            (InitiatorEvent::GiveUp(_), Some(OutcomeKind::Refund)) => InitiatorEvent::DecidedRefund,
+            (event, _) => event,
+        };
         let (_, act) = initiator::step(state, event);
         match act {
             InitiatorAct::Nothing | InitiatorAct::Close | InitiatorAct::TooLate => Ok(()),
