@@ -130,7 +130,7 @@ impl Validator {
                 }
             }
             Input::Connected(peer) => self.ask_to_resume(&peer),
-            Input::Tick | Input::Notice(_) | Input::NeverDecided { .. } => {}
+            Input::Tick | Input::Notice(_) | Input::Shown(_) | Input::NeverDecided { .. } => {}
         }
         Ok(())
     }
