@@ -7,7 +7,7 @@ use std::sync::Arc;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::suite::Signature;
 use quadrille_protocol::limits;
-use quadrille_protocol::error::Code;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::SignedRotation;
 use quadrille_protocol::log::{
     Batch, Evidence, FeedItem, Frame, OutcomeKind, Record, Statement, VerifiedEvidence,
@@ -15,7 +15,7 @@ use quadrille_protocol::log::{
 use quadrille_protocol::sabotage::{Bug, planted};
 use quadrille_protocol::settlement::Header;
 use quadrille_protocol::types::{Domain, Height, Sequence, SettlementId};
-use quadrille_protocol::validator::{Effect, Effects, Event, Input, Message};
+use quadrille_protocol::validator::{Effect, Effects, Event, Input, Message, Validator};
 
 use super::broken::{Broken, Checked};
 use super::disk::Written;
@@ -300,14 +300,19 @@ impl World {
     fn look_up(&mut self, node: usize, header: &Header, from: &Domain) {
         let id = header.id();
         self.figures.look_ups += 1;
-        let sealed = &self.nodes[node].sealed;
-        match sealed.iter().any(|sealed| decides(&sealed.batch, &id)) {
-            // The decision is in the asker's feed and will reach it there.
-            true => {}
-            false => {
+        let found = self.nodes[node].sealed.iter().rev().find_map(|sealed| {
+            let place = decision_place(&sealed.batch, &id)?;
+            sealed.batch.evidence(place, sealed.signature.as_ref()?).ok()
+        });
+        match (found, self.index(from)) {
+            (Some(evidence), Some(to)) => {
+                self.send(node, to, &Packet::Shown(codec::encode(&evidence).into()));
+            }
+            (None, _) => {
                 let (header, from) = (Box::new(header.clone()), from.clone());
                 self.submit(node, Input::NeverDecided { header, from });
             }
+            (Some(_), None) => {}
         }
     }
 
@@ -371,11 +376,12 @@ impl World {
                 })
             }
             Packet::Message(message) => Ok(Input::Message { from: sender.clone(), message }),
-            Packet::Notice(bytes) => codec::decode::<Evidence, { limits::RECORD_BYTES * 4 }>(&bytes)
-                .and_then(|evidence| {
-                    VerifiedEvidence::check(evidence, network, directory, verifier)
-                })
+            Packet::Notice(bytes) => self
+                .check_evidence(validator, &bytes)
                 .map(|evidence| Input::Notice(Box::new(evidence))),
+            Packet::Shown(bytes) => self
+                .check_evidence(validator, &bytes)
+                .map(|evidence| Input::Shown(Box::new(evidence))),
         };
         match input {
             Ok(input) => {
@@ -393,6 +399,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn check_evidence(
+        &self,
+        validator: &Validator,
+        bytes: &[u8],
+    ) -> Result<VerifiedEvidence, Refusal> {
+        let evidence = codec::decode::<Evidence, { limits::RECORD_BYTES * 4 }>(bytes)?;
+        let directory = &validator.state().directory;
+        VerifiedEvidence::check(evidence, &self.cast.network, directory, &self.cast.verifier)
     }
 
     fn tell_of_frame(&mut self, node: usize, to: &Domain, frame: &Frame) {
@@ -423,10 +439,14 @@ fn reveals(batch: &Batch) -> bool {
     })
 }
 
-fn decides(batch: &Batch, id: &SettlementId) -> bool {
-    batch.stored().records.iter().any(|bytes| match Record::read(bytes) {
-        Ok(Record::Statement(Statement::Decided(decided))) => decided.settlement == *id,
-        _ => false,
+fn decision_place(batch: &Batch, id: &SettlementId) -> Option<u32> {
+    batch.stored().records.iter().zip(0u32..).find_map(|(bytes, place)| {
+        match Record::read(bytes).ok()? {
+            Record::Statement(Statement::Decided(decided)) if decided.settlement == *id => {
+                Some(place)
+            }
+            _ => None,
+        }
     })
 }
 

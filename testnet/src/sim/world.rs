@@ -43,6 +43,8 @@ pub enum Packet {
     Message(Message),
     /// A published record with its evidence.
     Notice(Arc<[u8]>),
+    /// A decision with its evidence, for somebody who asked.
+    Shown(Arc<[u8]>),
 }
 
 /// Something that happens at its time.

@@ -124,6 +124,12 @@ impl Audit {
                 self.head = (*lost_height, *lost_hash);
                 Ok(())
             }
+            Record::Shown(evidence) => {
+                if let Ok(Record::Statement(statement)) = evidence.read() {
+                    self.hear(evidence.domain(), &statement, &[]);
+                }
+                Ok(())
+            }
             Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
