@@ -479,7 +479,9 @@ impl State {
         position: usize,
     ) {
         let Some(settlement) = self.settlements.get_mut(&decided.settlement) else { return };
-        if settlement.header.decider != *from || settlement.decision.is_some() {
+        let outcome = decided.outcome.kind();
+        let otherwise = settlement.decision.is_some_and(|known| known != outcome);
+        if settlement.header.decider != *from || otherwise {
             return;
         }
         if let crate::log::Outcome::Settle { preimage, .. } = &decided.outcome {
@@ -488,7 +490,6 @@ impl State {
             }
             settlement.preimage = Some(preimage.clone());
         }
-        let outcome = decided.outcome.kind();
         settlement.decision = Some(outcome);
         // After an abort the refund is only the answer that was asked for.
         if outcome == OutcomeKind::Refund && settlement.initiator == Some(Initiator::Aborted) {
