@@ -491,10 +491,12 @@ impl State {
         }
     }
 
-    /// Takes over what the decider decided; `false` when it is not its word, or not news.
+    /// Takes over what the decider decided; `false` when it is not its word, or contradicts it.
     fn learn_outcome(&mut self, from: &Domain, decided: &Decided) -> bool {
         let Some(settlement) = self.settlements.get_mut(&decided.settlement) else { return false };
-        if settlement.header.decider != *from || settlement.decision.is_some() {
+        let outcome = decided.outcome.kind();
+        let otherwise = settlement.decision.is_some_and(|known| known != outcome);
+        if settlement.header.decider != *from || otherwise {
             return false;
         }
         if let crate::log::Outcome::Settle { preimage, .. } = &decided.outcome {
@@ -503,7 +505,6 @@ impl State {
             }
             settlement.preimage = Some(preimage.clone());
         }
-        let outcome = decided.outcome.kind();
         settlement.decision = Some(outcome);
         // After an abort the refund is only the answer that was asked for.
         if outcome == OutcomeKind::Refund && settlement.initiator == Some(Initiator::Aborted) {
