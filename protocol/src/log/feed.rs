@@ -12,7 +12,8 @@
 //! given it back.
 //!
 //! Invariants: sequence numbers of a feed rise by one; a page is sent only after its batch is
-//! durable and signed; delivery is at least once and in order.
+//! durable and signed; delivery is at least once and in order. Reading a frame decodes pages and
+//! statements only, never a frame inside it.
 
 use bincode::{Decode, Encode};
 
@@ -147,6 +148,11 @@ impl Frame {
 
     fn read_page(&self) -> Result<FeedPage, Refusal> {
         let bytes = self.records.last().map(|bytes| &**bytes).unwrap_or_default();
+        // Told by its tag first: a received frame holds records too, and to decode one inside
+        // another would make the stack as deep as the bytes are long.
+        if !Record::is_page(bytes) {
+            crate::refuse!(WrongRecord, "where the page belongs");
+        }
         match codec::decode::<Record, { limits::FRAME_BYTES }>(bytes)? {
             Record::Page(page) => Ok(page),
             other => crate::refuse!(WrongRecord, "{} where the page belongs", other.kind()),
@@ -174,10 +180,7 @@ impl Frame {
         let mut sequence = page.first;
         let mut items = Vec::with_capacity(page.items.len());
         for bytes in self.records.iter().take(page.items.len()) {
-            let statement = match codec::decode::<Record, { limits::RECORD_BYTES }>(bytes) {
-                Ok(Record::Statement(statement)) => Some(statement),
-                Ok(_) | Err(_) => None,
-            };
+            let statement = read_statement(bytes);
             let inner = statement.as_ref().map(Statement::evidence).unwrap_or_default();
             let locks = inner.iter().map(&mut lock_of).collect::<Result<_, _>>()?;
             items.push(FeedItem { sequence, statement, locks });
@@ -204,6 +207,17 @@ impl Frame {
             record: self.records.get(position).cloned().ok_or_else(none)?,
             path: Bounded::new(path)?,
         })
+    }
+}
+
+/// The statement that these bytes are, if they are one. Its tag is looked at first, as a page's.
+fn read_statement(bytes: &[u8]) -> Option<Statement> {
+    if !Record::is_statement(bytes) {
+        return None;
+    }
+    match codec::decode::<Record, { limits::RECORD_BYTES }>(bytes) {
+        Ok(Record::Statement(statement)) => Some(statement),
+        Ok(_) | Err(_) => None,
     }
 }
 

@@ -333,6 +333,13 @@ impl Record {
         bytes.starts_with(&PAGE_TAG)
     }
 
+    /// Whether these are the bytes of a statement, told by their tag.
+    #[must_use]
+    pub fn is_statement(bytes: &[u8]) -> bool {
+        const STATEMENT_TAG: [u8; 4] = 14u32.to_le_bytes();
+        bytes.starts_with(&STATEMENT_TAG)
+    }
+
     /// The lock that this record proves when `domain` said it.
     #[must_use]
     pub fn locks(&self, domain: &Domain) -> Option<Lock> {

@@ -6,6 +6,7 @@ mod batches;
 mod evidence;
 mod frames;
 mod fraud;
+mod hostile;
 mod records;
 mod samples;
 

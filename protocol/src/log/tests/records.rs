@@ -49,6 +49,15 @@ fn a_page_is_told_from_every_other_record_by_its_tag() {
 }
 
 #[test]
+fn a_statement_is_told_from_every_other_record_by_its_tag() {
+    for record in samples::records() {
+        let bytes = record.to_bytes().unwrap();
+        let statement = matches!(record, Record::Statement(_));
+        assert_eq!(Record::is_statement(&bytes), statement, "{}", record.kind());
+    }
+}
+
+#[test]
 fn every_record_is_read_back_as_it_was_written() {
     for record in samples::records() {
         let bytes = record.to_bytes().unwrap();

@@ -1,0 +1,43 @@
+//! Frames that a dishonest member could sign, and what they used to do.
+
+use super::*;
+
+/// A record of a received frame whose last record is a received frame, and so on.
+fn nested(depth: usize) -> RecordBytes {
+    let mut bytes = locked(1).to_bytes().unwrap();
+    for _ in 0..depth {
+        let frame = Frame {
+            checkpoint: Said::by("a", &[locked(1)]).signed(),
+            page: 0,
+            salts: Bounded::default(),
+            records: Bounded::new(vec![bytes]).unwrap(),
+            proof: Bounded::default(),
+        };
+        let locks: Vec<Option<Lock>> = Vec::new();
+        let received = codec::encode(&(15u32, codec::encode(&frame), locks));
+        bytes = RecordBytes::from_vec(received).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn received_frames_inside_one_another_do_not_exhaust_the_stack() {
+    let mut frame = Said::by("a", &[locked(1), page("b", &[0])]).frame(1);
+    frame.records = Bounded::new(vec![nested(1_500)]).unwrap();
+    refused(Code::WrongRecord, receive(&frame, &members()));
+}
+
+#[test]
+fn a_statement_of_frames_inside_one_another_does_not_exhaust_the_stack() {
+    let records = vec![nested(200), page("b", &[0]).to_bytes().unwrap()];
+    assert!(records[0].len() <= crate::limits::RECORD_BYTES);
+    let said = Said::bytes(place("a", 7), "a", records);
+    let frame = receive(&said.frame(1), &members()).unwrap();
+    assert_eq!(frame.items()[0].statement, None);
+}
+
+#[test]
+fn evidence_of_frames_inside_one_another_does_not_exhaust_the_stack() {
+    let said = Said::bytes(place("a", 7), "a", vec![nested(1_500)]);
+    refused(Code::BadEvidence, prove(&said.evidence(0)));
+}
