@@ -104,8 +104,9 @@ impl Frame {
     /// they count for nothing.
     ///
     /// # Errors
-    /// `Q-1001` to `Q-1004` bytes, `Q-1105` proof, `Q-1208` another sender, `Q-1304` another
-    /// addressee, and the errors of [`SignedCheckpoint::verify`].
+    /// `Q-1001` to `Q-1004` bytes, `Q-1001` too large to be written down with its locks, `Q-1105`
+    /// proof, `Q-1208` another sender, `Q-1304` another addressee, `Q-1308` no page, and the
+    /// errors of [`SignedCheckpoint::verify`].
     pub fn verify(
         bytes: &[u8],
         from: &Domain,
@@ -131,7 +132,9 @@ impl Frame {
                 Err(_) => Ok(None),
             }
         })?;
-        Ok(ReceivedFrame { bytes: bytes.to_vec(), frame, page, items })
+        let received = ReceivedFrame { bytes: bytes.to_vec(), frame, page, items };
+        received.check_size()?;
+        Ok(received)
     }
 
     /// Checks the proof and returns the page.
@@ -221,6 +224,9 @@ fn read_statement(bytes: &[u8]) -> Option<Statement> {
     }
 }
 
+/// What comes before the frame's bytes in its record: the tag and the length.
+const RECEIVED_HEAD_BYTES: usize = 4 + 8;
+
 /// Whether evidence fails only because we do not know its signer's key yet.
 fn is_early(code: Code) -> bool {
     matches!(code, Code::UnknownDomain | Code::UnknownEpoch)
@@ -271,6 +277,25 @@ impl ReceivedFrame {
         self.frame.evidence(&self.page, position)
     }
 
+    /// The lock that each evidence inside proves, if it proves one, in order.
+    fn proven(&self) -> Vec<&Option<Lock>> {
+        self.items.iter().flat_map(|item| &item.locks).collect()
+    }
+
+    /// Whether the record of it fits into our log. An honest frame is far below the limit.
+    fn check_size(&self) -> Result<(), Refusal> {
+        let locks = codec::encode(&self.proven()).len();
+        let size = self.bytes.len().saturating_add(locks).saturating_add(RECEIVED_HEAD_BYTES);
+        if size > limits::FRAME_BYTES {
+            crate::refuse!(
+                TooLarge,
+                "{size} bytes with its locks, at most {}",
+                limits::FRAME_BYTES
+            );
+        }
+        Ok(())
+    }
+
     /// Reads a frame that was verified before it was written to our own log.
     fn reopen(bytes: Vec<u8>, proven: &[Option<Lock>]) -> Result<Self, Refusal> {
         let frame = codec::decode_loose::<Frame, { limits::FRAME_BYTES }>(&bytes)?;
@@ -287,8 +312,7 @@ impl Encode for ReceivedFrame {
         encoder: &mut E,
     ) -> Result<(), bincode::error::EncodeError> {
         self.bytes.encode(encoder)?;
-        let proven: Vec<&Option<Lock>> = self.items.iter().flat_map(|item| &item.locks).collect();
-        proven.encode(encoder)
+        self.proven().encode(encoder)
     }
 }
 

@@ -41,3 +41,26 @@ fn evidence_of_frames_inside_one_another_does_not_exhaust_the_stack() {
     let said = Said::bytes(place("a", 7), "a", vec![nested(1_500)]);
     refused(Code::BadEvidence, prove(&said.evidence(0)));
 }
+
+/// A frame of exactly this many bytes, with a statement that nobody knows.
+fn frame_of(length: usize) -> Vec<u8> {
+    let with = |filling: usize| {
+        let filling = RecordBytes::from_vec(vec![255; filling]).unwrap();
+        let records = vec![filling, page("b", &[0]).to_bytes().unwrap()];
+        codec::encode(&Said::bytes(place("a", 7), "a", records).frame(1))
+    };
+    let rest = with(0).len();
+    with(length - rest)
+}
+
+#[test]
+fn every_frame_that_is_accepted_can_be_written_down() {
+    let head = 4 + 8 + 8;
+    let largest = frame_of(crate::limits::FRAME_BYTES - head);
+    let frame = receive_bytes(&largest, &members()).unwrap();
+    let record = Record::Received(Box::new(frame));
+    assert_eq!(Record::read(&record.to_bytes().unwrap()).unwrap(), record);
+    for length in [crate::limits::FRAME_BYTES - head + 1, crate::limits::FRAME_BYTES] {
+        refused(Code::TooLarge, receive_bytes(&frame_of(length), &members()));
+    }
+}
