@@ -321,7 +321,9 @@ impl<Context> Decode<Context> for ReceivedFrame {
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
         let bytes = Vec::<u8>::decode(decoder)?;
-        let proven = Vec::<Option<Lock>>::decode(decoder)?;
+        // Bounded, since a plain list holds the elements' size in memory against the byte limit:
+        // the locks of a full frame are one byte each here.
+        let proven = Bounded::<Option<Lock>, { limits::FRAME_LOCKS }>::decode(decoder)?;
         Self::reopen(bytes, &proven)
             .map_err(|refusal| bincode::error::DecodeError::OtherString(refusal.to_string()))
     }

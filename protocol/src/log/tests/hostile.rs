@@ -64,3 +64,20 @@ fn every_frame_that_is_accepted_can_be_written_down() {
         refused(Code::TooLarge, receive_bytes(&frame_of(length), &members()));
     }
 }
+
+#[test]
+fn a_frame_full_of_worthless_evidence_is_read_back_from_the_log() {
+    let mut worthless = Said::by("c", &[locked(1)]).evidence(0);
+    worthless.record = RecordBytes::default();
+    let evidence = vec![worthless; crate::limits::BUNDLE_EVIDENCE];
+    let full = settles(1, evidence).to_bytes().unwrap();
+    let count = crate::limits::PAGE_ITEMS;
+    let items: Vec<u32> = (0..u32::try_from(count).unwrap()).collect();
+    let mut records = vec![full; count];
+    records.push(page("b", &items).to_bytes().unwrap());
+    let said = Said::bytes(place("a", 7), "a", records);
+    let frame = receive(&said.frame(512), &members()).unwrap();
+    assert_eq!(frame.items().iter().map(|item| item.locks.len()).sum::<usize>(), 4096);
+    let record = Record::Received(Box::new(frame));
+    assert_eq!(Record::read(&record.to_bytes().unwrap()).unwrap(), record);
+}
