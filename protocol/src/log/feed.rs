@@ -104,8 +104,8 @@ impl Frame {
     /// they count for nothing.
     ///
     /// # Errors
-    /// `Q-1001` to `Q-1004` bytes, `Q-1001` too large to be written down with its locks, `Q-1105`
-    /// proof, `Q-1208` another sender, `Q-1304` another addressee, `Q-1308` no page, and the
+    /// `Q-1001` to `Q-1004` bytes, `Q-1001` too large to be written down with its locks, `Q-1015`
+    /// a batch larger than one can be, `Q-1105` proof, `Q-1208` another sender, `Q-1304` another addressee, `Q-1308` no page, and the
     /// errors of [`SignedCheckpoint::verify`].
     pub fn verify(
         bytes: &[u8],
@@ -140,6 +140,7 @@ impl Frame {
     /// Checks the proof and returns the page.
     fn check_proof(&self) -> Result<FeedPage, Refusal> {
         let checkpoint = &self.checkpoint.checkpoint;
+        checkpoint.check_count()?;
         let page = self.read_page()?;
         let leaves = self.leaves(&page)?;
         let root = merkle::root_from(checkpoint.count, &leaves, &self.proof)?;

@@ -1,6 +1,7 @@
 //! Frames that a dishonest member could sign, and what they used to do.
 
 use super::*;
+use crate::crypto::merkle::{self, Salt, Tree};
 
 /// A record of a received frame whose last record is a received frame, and so on.
 fn nested(depth: usize) -> RecordBytes {
@@ -80,4 +81,49 @@ fn a_frame_full_of_worthless_evidence_is_read_back_from_the_log() {
     assert_eq!(frame.items().iter().map(|item| item.locks.len()).sum::<usize>(), 4096);
     let record = Record::Received(Box::new(frame));
     assert_eq!(Record::read(&record.to_bytes().unwrap()).unwrap(), record);
+}
+
+/// A batch of more records than one may have: the first a lock, the last a page with it.
+fn oversized() -> (SignedCheckpoint, Tree, Vec<(Salt, RecordBytes)>) {
+    let count = u32::try_from(crate::limits::BATCH_RECORDS).unwrap() + 1;
+    let records = vec![
+        (Salt([1; 16]), locked(1).to_bytes().unwrap()),
+        (Salt([2; 16]), page("b", &[0]).to_bytes().unwrap()),
+    ];
+    let leaves: Vec<Hash> = records.iter().map(|(salt, bytes)| merkle::leaf(salt, bytes)).collect();
+    let mut all = vec![Hash::ZERO; count as usize];
+    all[0] = leaves[0];
+    all[count as usize - 1] = leaves[1];
+    let tree = Tree::new(all);
+    let mut checkpoint = Said::by("a", &[locked(1)]).signed().checkpoint;
+    checkpoint.count = count;
+    checkpoint.records_root = tree.root();
+    let signature = key("a").sign(Tag::Checkpoint, &checkpoint.to_sign());
+    (SignedCheckpoint { checkpoint, signature }, tree, records)
+}
+
+#[test]
+fn a_frame_of_a_batch_too_large_to_draw_evidence_from_is_refused() {
+    // Its lock would count for whoever hears it, and could be proven to nobody else.
+    let (checkpoint, tree, records) = oversized();
+    let last = checkpoint.checkpoint.count - 1;
+    assert!(tree.prove(&[0]).len() > crate::limits::MERKLE_DEPTH);
+    let (salts, records): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+    let frame = Frame {
+        checkpoint,
+        page: last,
+        salts: Bounded::new(salts).unwrap(),
+        records: Bounded::new(records).unwrap(),
+        proof: Bounded::new(tree.prove(&[0, last])).unwrap(),
+    };
+    refused(Code::TooMany, receive(&frame, &members()));
+}
+
+#[test]
+fn evidence_from_a_batch_larger_than_one_can_be_is_refused() {
+    let (checkpoint, tree, records) = oversized();
+    let index = checkpoint.checkpoint.count - 1;
+    let path = Bounded::new(tree.prove(&[index])).unwrap();
+    let (salt, record) = records[1].clone();
+    refused(Code::TooMany, prove(&Evidence { checkpoint, index, salt, record, path }));
 }
