@@ -127,3 +127,16 @@ fn evidence_from_a_batch_larger_than_one_can_be_is_refused() {
     let (salt, record) = records[1].clone();
     refused(Code::TooMany, prove(&Evidence { checkpoint, index, salt, record, path }));
 }
+
+#[test]
+fn an_agreement_locks_nobody_but_its_initiator() {
+    let agreement = samples::agreement();
+    assert_eq!(agreement.header.initiator, domain("a"));
+    let header = agreement.header.clone();
+    let agreed = Record::Statement(Statement::Agreed(Box::new(agreement)));
+    let appointed = Record::Statement(Statement::Appointed(Box::new(header)));
+    for record in [agreed, appointed] {
+        assert!(record.locks(&domain("a")).is_some());
+        assert_eq!(record.locks(&domain("b")), None, "b never said that it locked");
+    }
+}
