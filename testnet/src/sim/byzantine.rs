@@ -190,12 +190,13 @@ impl World {
         batch: &Arc<Batch>,
         signature: &Signature,
     ) -> Option<bool> {
-        let (leaf, id) = batch.stored().records.iter().zip(0u32..).find_map(|(bytes, leaf)| {
-            match Record::read(bytes).ok()? {
-                Record::Statement(Statement::Locked(id)) => Some((leaf, id)),
-                _ => None,
-            }
-        })?;
+        let (leaf, id) =
+            batch.stored().records.iter().zip(0u32..).find_map(
+                |(bytes, leaf)| match Record::read(bytes).ok()? {
+                    Record::Statement(Statement::Locked(id)) => Some((leaf, id)),
+                    _ => None,
+                },
+            )?;
         let validator = self.nodes[node].validator.as_ref()?;
         let settlement = validator.state().settlements.get(&id)?;
         let header = settlement.header.clone();

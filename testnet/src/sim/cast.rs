@@ -5,16 +5,14 @@ use std::num::NonZeroU32;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::{PreimageSeed, Tag};
 use quadrille_protocol::crypto::suite::Suite;
+use quadrille_protocol::identity::Directory;
 use quadrille_protocol::identity::{Anchors, AuthorityKey, SuitePolicy};
 use quadrille_protocol::identity::{
     Certificate, Issuer, Role, SignedCertificate, VerifiedCertificate,
 };
-use quadrille_protocol::identity::Directory;
 use quadrille_protocol::ledger::opening::{Opening, Rules, SignedOpening};
 use quadrille_protocol::ledger::{AssetProfile, VerifiedOpening};
-use quadrille_protocol::types::{
-    Bounded, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi,
-};
+use quadrille_protocol::types::{Bounded, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi};
 
 use super::clock::START_MS;
 use super::rng::Stream;

@@ -408,7 +408,8 @@ fn check_holds(domain: &Domain, audit: &Audit, state: &State) -> Checked {
         return Ok(());
     }
     let differs = held.iter().find(|(key, amount)| due.get(*key) != Some(*amount));
-    let differs = differs.or_else(|| due.iter().find(|(key, amount)| held.get(*key) != Some(*amount)));
+    let differs =
+        differs.or_else(|| due.iter().find(|(key, amount)| held.get(*key) != Some(*amount)));
     Err(Broken::safety("held is what is set aside", format!("{domain}: {differs:?}")))
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::suite::Signature;
-use quadrille_protocol::limits;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::SignedRotation;
+use quadrille_protocol::limits;
 use quadrille_protocol::log::{
     Batch, Evidence, FeedItem, Frame, OutcomeKind, Record, Statement, VerifiedEvidence,
 };
@@ -216,7 +216,13 @@ impl World {
     }
 
     /// The one place where an honest node's frames leave.
-    fn send_frame(&mut self, node: usize, to: &Domain, height: Height, bytes: Arc<[u8]>) -> Checked {
+    fn send_frame(
+        &mut self,
+        node: usize,
+        to: &Domain,
+        height: Height,
+        bytes: Arc<[u8]>,
+    ) -> Checked {
         if self.is_honest(node) {
             self.check_leaving(node, height)?;
         }
@@ -371,9 +377,8 @@ impl World {
                     .map(|frame| Input::Frame(Box::new(frame)))
             }
             Packet::Returned(bytes) => {
-                Frame::verify(&bytes, receiver, sender, network, directory, verifier).map(|frame| {
-                    Input::Returned { by: sender.clone(), frame: Box::new(frame) }
-                })
+                Frame::verify(&bytes, receiver, sender, network, directory, verifier)
+                    .map(|frame| Input::Returned { by: sender.clone(), frame: Box::new(frame) })
             }
             Packet::Message(message) => Ok(Input::Message { from: sender.clone(), message }),
             Packet::Notice(bytes) => self
@@ -434,9 +439,11 @@ fn rotations_in(input: &Input) -> Vec<SignedRotation> {
 }
 
 fn reveals(batch: &Batch) -> bool {
-    batch.stored().records.iter().any(|bytes| {
-        matches!(Record::read(bytes), Ok(Record::Statement(Statement::Revealed(_))))
-    })
+    batch
+        .stored()
+        .records
+        .iter()
+        .any(|bytes| matches!(Record::read(bytes), Ok(Record::Statement(Statement::Revealed(_)))))
 }
 
 fn decision_place(batch: &Batch, id: &SettlementId) -> Option<u32> {

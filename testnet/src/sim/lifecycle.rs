@@ -232,8 +232,7 @@ impl World {
     pub(super) fn take_up_rotation(&mut self, node: usize, signed: &SignedRotation) {
         let Some(validator) = &self.nodes[node].validator else { return };
         let directory = &validator.state().directory;
-        let verified =
-            self.cast.anchors.verify_rotation(signed, directory, &self.cast.verifier);
+        let verified = self.cast.anchors.verify_rotation(signed, directory, &self.cast.verifier);
         if let Ok(verified) = verified {
             self.command(node, Command::Rotate(Box::new(verified)));
         }

@@ -141,7 +141,8 @@ impl World {
         let acknowledged = left.acknowledged(&other.domain);
         if sent != received || acknowledged != sent {
             let (from, to) = (&one.domain, &other.domain);
-            let what = format!("{from} to {to}: {sent} sent, {received} taken, {acknowledged} acked");
+            let what =
+                format!("{from} to {to}: {sent} sent, {received} taken, {acknowledged} acked");
             return Err(Broken::liveness("feeds are acknowledged", what));
         }
         Ok(())
@@ -193,8 +194,7 @@ impl World {
             let Some(validator) = &at.validator else { continue };
             let stored: Vec<_> = at.sealed.iter().map(|sealed| sealed.batch.stored()).collect();
             let settings = Settings::new(self.cast.preimage_seed(node));
-            let broken =
-                |fault| Broken::safety("replay gives the same state", format!("{fault}"));
+            let broken = |fault| Broken::safety("replay gives the same state", format!("{fault}"));
             let replayed = Validator::replay(settings, stored).map_err(broken)?;
             crate::demand!(
                 replayed.snapshot() == validator.snapshot(),

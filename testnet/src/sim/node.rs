@@ -61,9 +61,7 @@ impl Node {
     /// The place in `sealed` of the batch at `height`.
     #[must_use]
     pub fn place_of(&self, height: Height) -> Option<usize> {
-        self.sealed
-            .binary_search_by_key(&height, |sealed| sealed.batch.checkpoint().height)
-            .ok()
+        self.sealed.binary_search_by_key(&height, |sealed| sealed.batch.checkpoint().height).ok()
     }
 
     /// The signer: asks the guard, then signs. `None` when the guard refuses.

@@ -249,11 +249,8 @@ impl World {
         let give_amount = random.between(1, free.min(240));
         let want_amount = random.between(1, give_amount * 2);
         let minimum = if random.chance(3_000) { random.between(1, give_amount) } else { 0 };
-        let window_ms = if random.chance(self.workload.windows) {
-            random.between(200, 4_000)
-        } else {
-            0
-        };
+        let window_ms =
+            if random.chance(self.workload.windows) { random.between(200, 4_000) } else { 0 };
         let notary = random.chance(self.workload.notaries).then(|| random.index(count));
         let allowed: Vec<usize> =
             if random.chance(1_500) { vec![random.index(count)] } else { Vec::new() };

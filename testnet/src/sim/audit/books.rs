@@ -110,7 +110,10 @@ impl BooksAudit {
         );
         for movement in &entry.movements {
             ledger.apply(movement).map_err(|what| {
-                Broken::safety("no balance below zero", format!("{domain} {}: {what}", entry.ledger))
+                Broken::safety(
+                    "no balance below zero",
+                    format!("{domain} {}: {what}", entry.ledger),
+                )
             })?;
         }
         ledger.head = (entry.sequence, entry.hash(cause));

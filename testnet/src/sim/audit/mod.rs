@@ -10,7 +10,7 @@ mod settle;
 use std::collections::BTreeMap;
 
 use quadrille_protocol::log::{
-    Batch, FeedPage, Record, ReceivedFrame, Statement, VerifiedEvidence,
+    Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId};
 
