@@ -124,7 +124,8 @@ fn a_page_of_nothing_verifies() {
 
 #[test]
 fn no_changed_field_of_a_frame_is_accepted() {
-    let changes: [(Code, fn(&mut Frame)); 14] = [
+    type Change = (Code, fn(&mut Frame));
+    let changes: [Change; 14] = [
         (Code::BadProof, |f| f.page = 5),
         (Code::BadProof, |f| f.page = u32::MAX),
         (Code::BadProof, |f| f.salts = Bounded::default()),
