@@ -4,6 +4,8 @@ use super::*;
 
 const COUNT: u32 = 7;
 
+type Change = fn(&mut Evidence);
+
 fn said() -> Said {
     let mut records: Vec<Record> = (1..6).map(locked).collect();
     records.push(page("b", &[0, 2, 4]));
@@ -65,7 +67,7 @@ fn a_neighbour_cannot_be_guessed_from_its_hash() {
 
 #[test]
 fn no_changed_part_of_evidence_is_accepted() {
-    let changes: [(Code, fn(&mut Evidence)); 12] = [
+    let changes: [(Code, Change); 12] = [
         (Code::BadProof, |e| e.index = 1),
         (Code::BadProof, |e| e.index = COUNT),
         (Code::BadProof, |e| e.salt.0[0] ^= 1),
