@@ -153,6 +153,33 @@ fn an_entry_or_issuance_of_something_unknown_is_a_fault() {
 }
 
 #[test]
+fn what_cannot_be_posted_does_not_continue_the_books() {
+    // A record given back after a loss is applied only if it continues what is here; otherwise
+    // its ledgers are frozen, and the node goes on.
+    let mut bank = Bank::funded();
+    let issues = bank.issues(5);
+    assert!(bank.books.continues(&issues));
+    let overdraws = bank.pays(101);
+    assert!(!bank.books.continues(&overdraws), "overdraws");
+    let postings = Postings::new().with(bank.one, MovementKind::Credit, &bank.eur, amount(1));
+    let unbalanced = bank.draw_up(Cause::Issued, postings);
+    assert!(!bank.books.continues(&unbalanced), "does not sum to zero");
+    assert!(!bank.books.continues(&bank.opens_again()), "opened twice");
+    bank.books.assets.clear();
+    assert!(!bank.books.continues(&issues), "issues what is not known");
+}
+
+#[test]
+fn whatever_continues_the_books_can_be_posted() {
+    let bank = Bank::funded();
+    let third = bank.opens(3);
+    for transaction in [bank.issues(5), bank.pays(100), third] {
+        assert!(bank.books.continues(&transaction));
+        bank.books.clone().post(&transaction).unwrap();
+    }
+}
+
+#[test]
 fn an_overdraft_stops_the_node_with_half_of_it_applied() {
     // Not undone: a fault means that our own books are broken. The caller stops, and the state
     // is made anew from the log, where the transaction never was.

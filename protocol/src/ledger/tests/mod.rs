@@ -125,6 +125,11 @@ impl Bank {
         self.books.draw_up(cause, NOW, &[ubi], Postings::new()).unwrap()
     }
 
+    /// The opening of the first ledger once more.
+    fn opens_again(&self) -> Transaction {
+        Bank { books: Books::default(), ..Bank::new() }.opens(1)
+    }
+
     fn issues(&self, units: u128) -> Transaction {
         let (account, side) = (ContraAccount::Issuance, Side::Debit);
         let postings = Postings::new()
