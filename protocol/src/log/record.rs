@@ -90,6 +90,9 @@ pub enum Record {
         /// The hash of that checkpoint where it is known.
         lost_hash: Hash,
     },
+    /// A decision that its decider showed us when we asked, because its feed had told us before
+    /// we had heard of the settlement.
+    Shown(Box<Evidence>),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -380,6 +383,7 @@ impl Record {
             Record::Lifted(_) => "Lifted",
             Record::Recovered(_) => "Recovered",
             Record::Recovering { .. } => "Recovering",
+            Record::Shown(_) => "Shown",
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum DeciderEvent {
     Expired,
     /// The initiator gave up.
     Abort(Code),
-    /// A party will not lock.
+    /// A party will not lock, or the notary will not serve.
     Declined(Code),
 }
 

@@ -6,12 +6,14 @@ use super::Validator;
 use super::effect::{Effect, Event};
 use super::input::{Input, Message};
 use crate::error::{Code, Fault};
+use crate::limits;
 use crate::log::record::{Aborted, Revealed};
 use crate::log::{FraudProof, Lock, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
+use crate::settlement::Header;
 use crate::settlement::decider::DeciderEvent;
 use crate::settlement::initiator::InitiatorEvent;
-use crate::types::{Domain, Network, Sequence, SettlementId, Time};
+use crate::types::{Domain, Duration, Network, Sequence, SettlementId, Time};
 
 /// What a page is to us, by its numbers.
 enum Place {
@@ -66,6 +68,7 @@ impl Validator {
         let record = Record::Received(Box::new(frame));
         self.commit(&record)?;
         let Record::Received(frame) = &record else { return Ok(()) };
+        self.note_ack(from, frame.page().acknowledged);
         for item in frame.items() {
             match &item.statement {
                 Some(statement) => self.react(now, from, statement, &item.locks)?,
@@ -106,17 +109,33 @@ impl Validator {
         &mut self,
         now: Time,
         from: &Domain,
-        header: &crate::settlement::Header,
+        header: &Header,
     ) -> Result<(), Fault> {
         let id = header.id();
         let Some(settlement) = self.state.settlements.get(&id) else {
             self.misbehaved(from, Code::StaleAgreement, id.to_string());
             return Ok(());
         };
+        let appointed = settlement.decider.is_some() && settlement.participant.is_none();
         if settlement.decider.is_some() {
             self.watch_decide(id, header.deadline);
         }
+        if appointed {
+            return self.appointed(now, from, header);
+        }
         self.proposed(now, id)
+    }
+
+    /// A notary is asked to decide. It says no at once where it would have to remember too much
+    /// for too long.
+    fn appointed(&mut self, now: Time, from: &Domain, header: &Header) -> Result<(), Fault> {
+        let too_far = header.deadline > now.after(Duration(limits::SETTLEMENT_LIFE_MAX_MS));
+        let code = match self.check_new_business(now, from) {
+            Err(refusal) => refusal.code,
+            Ok(()) if too_far => Code::DeadlineTooFar,
+            Ok(()) => return Ok(()),
+        };
+        self.decide(now, header.id(), DeciderEvent::Declined(code))
     }
 
     fn declined(
@@ -224,6 +243,8 @@ impl Validator {
             self.event(Event::PeerLostState { peer: from.clone() });
             self.draft.after(Effect::Return { to: from.clone(), after: sent });
         }
+        let message = Message::Ack { received: theirs };
+        self.draft.after(Effect::Message { to: from.clone(), message });
         // It has more of either feed than we remember: let it show that.
         if received > ours || sent > theirs {
             self.ask_to_resume(from);

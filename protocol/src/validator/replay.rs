@@ -1,7 +1,6 @@
 //! From nothing to a running validator: founding, replay, snapshots, boot.
 
 use super::input::Boot;
-use super::recover::Mode;
 use super::state::State;
 use super::volatile::Volatile;
 use super::{Draft, Settings, Validator};
@@ -122,8 +121,6 @@ impl Validator {
         self.rebuild_timers(now);
         self.list_own_offers(now);
         self.volatile.mode = self.mode_at_boot(boot);
-        if let Mode::Live = self.volatile.mode {
-            self.greet_peers();
-        }
+        self.greet_peers();
     }
 }

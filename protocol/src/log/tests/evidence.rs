@@ -4,8 +4,6 @@ use super::*;
 
 const COUNT: u32 = 7;
 
-type Change = fn(&mut Evidence);
-
 fn said() -> Said {
     let mut records: Vec<Record> = (1..6).map(locked).collect();
     records.push(page("b", &[0, 2, 4]));
@@ -67,7 +65,8 @@ fn a_neighbour_cannot_be_guessed_from_its_hash() {
 
 #[test]
 fn no_changed_part_of_evidence_is_accepted() {
-    let changes: [(Code, Change); 12] = [
+    type Change = (Code, fn(&mut Evidence));
+    let changes: [Change; 12] = [
         (Code::BadProof, |e| e.index = 1),
         (Code::BadProof, |e| e.index = COUNT),
         (Code::BadProof, |e| e.salt.0[0] ^= 1),

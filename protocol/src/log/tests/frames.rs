@@ -4,8 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Change = fn(&mut Frame);
-
 /// A batch of `a` with three pages for two peers; statements of both between one another.
 fn said() -> Said {
     let evidence = Said::by("c", &[locked(1)]).evidence(0);
@@ -126,7 +124,8 @@ fn a_page_of_nothing_verifies() {
 
 #[test]
 fn no_changed_field_of_a_frame_is_accepted() {
-    let changes: [(Code, Change); 14] = [
+    type Change = (Code, fn(&mut Frame));
+    let changes: [Change; 14] = [
         (Code::BadProof, |f| f.page = 5),
         (Code::BadProof, |f| f.page = u32::MAX),
         (Code::BadProof, |f| f.salts = Bounded::default()),

@@ -199,6 +199,7 @@ fn own_records() -> Vec<Record> {
         Record::Lifted(domain("c")),
         Record::Recovered(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
         Record::Recovering { lost_height: Height(3), lost_hash: Hash([1; 32]) },
+        Record::Shown(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
     ]
 }
 
@@ -233,6 +234,7 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::Lifted(_) => 19,
         Record::Recovered(_) => 20,
         Record::Recovering { .. } => 21,
+        Record::Shown(_) => 22,
     }
 }
 

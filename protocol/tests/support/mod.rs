@@ -1,0 +1,656 @@
+//! An edge in memory: banks whose validators talk over perfect links, for tests and benches.
+//!
+//! It does what a node does, in the order a node must do it (append, sign, then speak), only
+//! that the disk is a vector and the network a queue.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the core's own strictness is for code that faces the outside"
+)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use quadrille_protocol::codec;
+use quadrille_protocol::crypto::hash::{PreimageSeed, Tag};
+use quadrille_protocol::crypto::suite::{
+    HybridSignatures, PublicKey, SecretKey, Signature, Signatures, Suite,
+};
+use quadrille_protocol::error::Refusal;
+use quadrille_protocol::identity::{
+    Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, SignedCertificate, SuitePolicy,
+    VerifiedCertificate,
+};
+use quadrille_protocol::ledger::opening::Rules;
+use quadrille_protocol::ledger::{
+    Action, AssetProfile, Opening, Order, SignedOpening, SignedOrder, VerifiedOrder,
+};
+use quadrille_protocol::log::record::Founding;
+use quadrille_protocol::log::{
+    Batch, Evidence, Frame, Record, Statement, StoredBatch, VerifiedEvidence,
+};
+use quadrille_protocol::types::*;
+use quadrille_protocol::validator::{
+    Accepted, Boot, Command, Effect, Event, Guard, Input, Message, RequestId, Settings, Validator,
+};
+
+/// How the network of a test is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Signing {
+    /// Domains and holders with these suites, for real.
+    Real { domains: Suite, holders: Suite },
+    /// Nothing is signed or verified: what everything else costs.
+    Off,
+}
+
+struct NoSignatures;
+
+impl Signatures for NoSignatures {
+    fn verify(&self, _: &PublicKey, _: Tag, _: &[u8], _: &Signature) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// What is on the wire.
+pub enum Wire {
+    Frame(Vec<u8>),
+    Returned(Vec<u8>),
+    Message(Message),
+    Notice(Vec<u8>),
+}
+
+/// Signature operations done so far.
+#[derive(Default, Clone, Copy, Debug)]
+pub struct Counts {
+    pub checkpoints_signed: u64,
+    pub checkpoints_verified: u64,
+    pub orders_verified: u64,
+    pub wire_bytes: u64,
+    pub log_bytes: u64,
+    pub records: u64,
+}
+
+pub struct Bank {
+    pub domain: Domain,
+    pub validator: Validator,
+    pub key: SecretKey,
+    pub inputs: VecDeque<Input>,
+    pub log: Vec<StoredBatch>,
+    pub batches: BTreeMap<Height, (Arc<Batch>, Signature)>,
+    pub replies: BTreeMap<RequestId, Result<Accepted, Refusal>>,
+    pub events: Vec<Event>,
+    pub guard: Option<Guard>,
+    next_request: u64,
+}
+
+pub struct Net {
+    pub now: Time,
+    pub network: Network,
+    pub signing: Signing,
+    pub banks: Vec<Bank>,
+    pub wire: VecDeque<(usize, usize, Wire)>,
+    pub counts: Counts,
+    /// Keep batches to serve resends and evidence from; a bench need not.
+    pub keep: bool,
+    pub certificates: Vec<VerifiedCertificate>,
+    signatures: Arc<dyn Signatures>,
+    entropy: u64,
+}
+
+/// A customer with a key.
+pub struct Customer {
+    pub bank: usize,
+    pub ledger: Ubi,
+    pub key: SecretKey,
+    pub second: Option<SecretKey>,
+    nonce: u64,
+}
+
+pub const START: Time = Time(1_790_000_000_000);
+
+fn secret(suite: Suite, number: u64) -> SecretKey {
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    SecretKey::generate(suite, &seed)
+}
+
+fn blank(suite: Suite) -> Signature {
+    Signature::from_parts(suite, [0; 64], &vec![0; suite.post_quantum_signature_bytes()]).unwrap()
+}
+
+impl Net {
+    /// `count` banks `bank-a.example`, `bank-b.example` … that know each other.
+    pub fn new(count: usize, signing: Signing) -> Self {
+        let network: Network = "test-net".parse().unwrap();
+        let suite = match signing {
+            Signing::Real { domains, .. } => domains,
+            Signing::Off => Suite::Ed25519,
+        };
+        let authority = secret(Suite::Ed25519, 1_000);
+        let domain = |i: usize| -> Domain {
+            format!("bank-{}.example", char::from(b'a' + u8::try_from(i).unwrap())).parse().unwrap()
+        };
+        let keys: Vec<SecretKey> = (0..count).map(|i| secret(suite, i as u64)).collect();
+        let anchors = Anchors {
+            network: network.clone(),
+            authorities: Bounded::new(vec![AuthorityKey {
+                authority: "authority.example".parse().unwrap(),
+                key: authority.public().clone(),
+            }])
+            .unwrap(),
+            endorsers: Bounded::default(),
+            threshold: NonZeroU32::MIN,
+            suites: SuitePolicy::ANY,
+        };
+        let certificates: Vec<VerifiedCertificate> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| certify(&network, domain(i), key, &authority, &anchors))
+            .collect();
+        let signatures: Arc<dyn Signatures> = match signing {
+            Signing::Real { .. } => Arc::new(HybridSignatures),
+            Signing::Off => Arc::new(NoSignatures),
+        };
+        let banks = keys
+            .into_iter()
+            .enumerate()
+            .map(|(i, key)| {
+                let founding = Founding {
+                    network: network.clone(),
+                    domain: domain(i),
+                    epoch: Epoch(1),
+                    time: START,
+                };
+                let validator = Validator::found(settings(i), founding, &certificates).unwrap();
+                Bank::new(domain(i), validator, key)
+            })
+            .collect();
+        let mut net = Self {
+            now: START,
+            network,
+            signing,
+            banks,
+            wire: VecDeque::new(),
+            counts: Counts::default(),
+            keep: true,
+            certificates,
+            signatures,
+            entropy: 0,
+        };
+        for i in 0..count {
+            net.turn(i);
+        }
+        net
+    }
+
+    pub fn domain(&self, bank: usize) -> Domain {
+        self.banks[bank].domain.clone()
+    }
+
+    pub fn index(&self, domain: &Domain) -> usize {
+        self.banks.iter().position(|bank| bank.domain == *domain).unwrap()
+    }
+
+    /// One turn of one bank.
+    pub fn turn(&mut self, at: usize) {
+        self.entropy += 1;
+        let mut entropy = [0; 32];
+        entropy[..8].copy_from_slice(&self.entropy.to_le_bytes());
+        let bank = &mut self.banks[at];
+        let mut inputs = std::mem::take(&mut bank.inputs);
+        let effects = bank.validator.turn(self.now, entropy, &mut inputs).unwrap();
+        inputs.extend(std::mem::take(&mut bank.inputs));
+        bank.inputs = inputs;
+        let mut sealed = None;
+        if let Some(batch) = &effects.batch {
+            self.counts.log_bytes += batch.to_bytes().len() as u64;
+            self.counts.records += u64::from(batch.checkpoint().count);
+            let signature = match self.signing {
+                Signing::Real { .. } => {
+                    self.counts.checkpoints_signed += 1;
+                    bank.key.sign(Tag::Checkpoint, &batch.checkpoint().to_sign())
+                }
+                Signing::Off => blank(Suite::Ed25519),
+            };
+            let checkpoint = batch.checkpoint();
+            bank.guard = Some(Guard { height: checkpoint.height, hash: checkpoint.hash() });
+            if self.keep {
+                bank.log.push(batch.stored().clone());
+                bank.batches.insert(checkpoint.height, (batch.clone(), signature.clone()));
+            }
+            sealed = Some((batch.clone(), signature));
+        }
+        for effect in effects.after {
+            self.carry_out(at, effect, sealed.as_ref());
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect, sealed: Option<&(Arc<Batch>, Signature)>) {
+        match effect {
+            Effect::SendPage { to, page, .. } => {
+                let (batch, signature) = sealed.unwrap();
+                let frame = batch.frame(page, signature).unwrap();
+                self.put(at, &to, Wire::Frame(codec::encode(&frame)));
+            }
+            Effect::Resend { to, after } => {
+                for frame in self.banks[at].pages_to(&to, after) {
+                    self.put(at, &to, Wire::Frame(frame));
+                }
+            }
+            Effect::Return { to, after } => {
+                for frame in self.banks[at].pages_from(&to, after) {
+                    self.put(at, &to, Wire::Returned(frame));
+                }
+            }
+            Effect::Message { to, message } => self.put(at, &to, Wire::Message(message)),
+            Effect::Publish { leaf, only } => {
+                if !self.keep {
+                    return;
+                }
+                let (batch, signature) = sealed.unwrap();
+                let bytes = codec::encode(&batch.evidence(leaf, signature).unwrap());
+                for other in 0..self.banks.len() {
+                    let domain = self.domain(other);
+                    if other != at && (only.is_empty() || only.contains(&domain)) {
+                        self.put(at, &domain, Wire::Notice(bytes.clone()));
+                    }
+                }
+            }
+            Effect::LookUpDecision { header, from } => {
+                if !self.banks[at].has_decided(&header.id()) {
+                    self.banks[at].inputs.push_back(Input::NeverDecided { header, from });
+                }
+            }
+            Effect::Reply { request, result } => {
+                self.banks[at].replies.insert(request, result);
+            }
+            Effect::Event(event) => self.banks[at].events.push(event),
+        }
+    }
+
+    fn put(&mut self, from: usize, to: &Domain, wire: Wire) {
+        let to = self.index(to);
+        self.wire.push_back((from, to, wire));
+    }
+
+    /// Delivers one message; what does not verify is dropped with its refusal.
+    pub fn deliver(&mut self, from: usize, to: usize, wire: Wire) -> Result<(), Refusal> {
+        let (sender, us) = (self.domain(from), self.domain(to));
+        let directory: &Directory = &self.banks[to].validator.state().directory;
+        let input = match wire {
+            Wire::Frame(bytes) => {
+                self.counts.wire_bytes += bytes.len() as u64;
+                self.counts.checkpoints_verified += 1;
+                let (network, checks) = (&self.network, &*self.signatures);
+                let frame = Frame::verify(&bytes, &sender, &us, network, directory, checks)?;
+                Input::Frame(Box::new(frame))
+            }
+            Wire::Returned(bytes) => {
+                let (network, checks) = (&self.network, &*self.signatures);
+                let frame = Frame::verify(&bytes, &us, &sender, network, directory, checks)?;
+                Input::Returned { by: sender, frame: Box::new(frame) }
+            }
+            Wire::Message(message) => Input::Message { from: sender, message },
+            Wire::Notice(bytes) => {
+                let evidence = codec::decode::<Evidence, 65536>(&bytes)?;
+                let (network, checks) = (&self.network, &*self.signatures);
+                let checked = VerifiedEvidence::check(evidence, network, directory, checks)?;
+                Input::Notice(Box::new(checked))
+            }
+        };
+        self.banks[to].inputs.push_back(input);
+        Ok(())
+    }
+
+    /// Runs until nobody has anything to do at this moment.
+    pub fn run(&mut self) {
+        loop {
+            while let Some((from, to, wire)) = self.wire.pop_front() {
+                let _ = self.deliver(from, to, wire);
+            }
+            let mut busy = false;
+            for at in 0..self.banks.len() {
+                if !self.banks[at].inputs.is_empty() {
+                    self.turn(at);
+                    busy = true;
+                }
+            }
+            if !busy && self.wire.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass and everybody look.
+    pub fn pass(&mut self, span_ms: u64) {
+        self.now = self.now.after(Duration(span_ms));
+        for bank in &mut self.banks {
+            bank.inputs.push_back(Input::Tick);
+        }
+        self.run();
+    }
+
+    pub fn command(&mut self, bank: usize, command: Command) -> Result<Accepted, Refusal> {
+        let request = self.banks[bank].request();
+        self.banks[bank].inputs.push_back(Input::Command { request, command });
+        self.run();
+        self.banks[bank].replies.remove(&request).unwrap()
+    }
+
+    /// An asset of `bank` that all banks know.
+    pub fn asset(&mut self, bank: usize, code: &str) -> Uai {
+        let profile = AssetProfile {
+            code: code.parse().unwrap(),
+            issuer: self.domain(bank),
+            name: Detail::shortened(code),
+            decimals: 2,
+            supply_limit: None,
+            terms: Hash::ZERO,
+            minimum_tier: 0,
+        };
+        for at in 0..self.banks.len() {
+            self.command(at, Command::RegisterAsset(profile.clone())).unwrap();
+        }
+        profile.uai()
+    }
+
+    /// Everybody trusts everybody up to `limit` in `asset`.
+    pub fn trust(&mut self, asset: &Uai, limit: u128) {
+        for at in 0..self.banks.len() {
+            for other in 0..self.banks.len() {
+                if other != at {
+                    self.limit(at, other, asset, limit);
+                }
+            }
+        }
+    }
+
+    pub fn limit(&mut self, at: usize, peer: usize, asset: &Uai, limit: u128) {
+        let (peer, asset, limit) = (self.domain(peer), asset.clone(), Amount::new(limit));
+        self.command(at, Command::SetCreditLimit { peer, asset, limit }).unwrap();
+    }
+
+    pub fn customer(&mut self, bank: usize, name: &str) -> Customer {
+        self.customer_with(bank, name, Rules::default(), None)
+    }
+
+    pub fn customer_with(
+        &mut self,
+        bank: usize,
+        name: &str,
+        rules: Rules,
+        second: Option<SecretKey>,
+    ) -> Customer {
+        let suite = match self.signing {
+            Signing::Real { holders, .. } => holders,
+            Signing::Off => Suite::Ed25519,
+        };
+        let number = name.bytes().fold(77u64, |sum, byte| sum * 131 + u64::from(byte));
+        let key = secret(suite, number);
+        let opening = Opening {
+            network: self.network.clone(),
+            holder: format!("{name}@{}", self.domain(bank)).parse().unwrap(),
+            number: 1,
+            key: key.public().clone(),
+            tier: 1,
+            rules,
+        };
+        let ledger = opening.ubi();
+        let signature = key.sign(Tag::Opening, &codec::encode(&opening));
+        let verified = SignedOpening { opening, signature }.verify(&HybridSignatures).unwrap();
+        let request = self.banks[bank].request();
+        self.banks[bank].inputs.push_back(Input::Open { request, opening: Box::new(verified) });
+        self.run();
+        self.banks[bank].replies.remove(&request).unwrap().unwrap();
+        Customer { bank, ledger, key, second, nonce: 0 }
+    }
+
+    /// A customer with funds of an asset of its own bank.
+    pub fn fund(&mut self, customer: &Customer, asset: &Uai, amount: u128) {
+        let (asset, ledger, amount) = (asset.clone(), customer.ledger, Amount::new(amount));
+        self.command(customer.bank, Command::Issue { asset, ledger, amount }).unwrap();
+    }
+
+    pub fn sign(&self, customer: &mut Customer, action: Action) -> SignedOrder {
+        customer.nonce += 1;
+        let nonce = Nonce(customer.nonce);
+        self.sign_with(customer, nonce, action, self.now.after(Duration(3_600_000)))
+    }
+
+    pub fn sign_with(
+        &self,
+        customer: &Customer,
+        nonce: Nonce,
+        action: Action,
+        expiry: Time,
+    ) -> SignedOrder {
+        let network = self.network.clone();
+        let order = Order { network, ledger: customer.ledger, nonce, expiry, action };
+        let bytes = codec::encode(&order);
+        let signature = match self.signing {
+            Signing::Real { .. } => customer.key.sign(Tag::Order, &bytes),
+            Signing::Off => blank(Suite::Ed25519),
+        };
+        let second =
+            customer.second.as_ref().map(|key| (key.public().id(), key.sign(Tag::Order, &bytes)));
+        SignedOrder {
+            order: Bytes::new(&bytes).unwrap(),
+            key: customer.key.public().id(),
+            signature,
+            second,
+        }
+    }
+
+    pub fn verify(&mut self, customer: &Customer, order: SignedOrder) -> VerifiedOrder {
+        self.counts.orders_verified += 1;
+        let second = customer.second.as_ref().map(SecretKey::public);
+        let key = customer.key.public();
+        order.verify(&self.network, key, second, &*self.signatures).unwrap()
+    }
+
+    /// Puts an order into the bank's queue.
+    pub fn submit(&mut self, customer: &Customer, order: SignedOrder) -> (RequestId, OrderId) {
+        let order = self.verify(customer, order);
+        let id = order.id();
+        let bank = &mut self.banks[customer.bank];
+        let request = bank.request();
+        bank.inputs.push_back(Input::Order { request, order: Box::new(order) });
+        (request, id)
+    }
+
+    /// Signs, submits and runs.
+    pub fn order(
+        &mut self,
+        customer: &mut Customer,
+        action: Action,
+    ) -> Result<(OrderId, Accepted), Refusal> {
+        let signed = self.sign(customer, action);
+        let (request, id) = self.submit(customer, signed);
+        self.run();
+        let reply = self.banks[customer.bank].replies.remove(&request).unwrap();
+        reply.map(|accepted| (id, accepted))
+    }
+
+    pub fn balance(&self, customer: &Customer, asset: &Uai) -> (u128, u128) {
+        let state = self.banks[customer.bank].validator.state();
+        let (free, held) = state.books.ledger(&customer.ledger).unwrap().balance(asset);
+        (free.units(), held.units())
+    }
+
+    /// Every bank's own invariants, and the mirrors between them.
+    pub fn check(&self) {
+        for bank in &self.banks {
+            quadrille_protocol::invariant::check(bank.validator.state()).unwrap();
+        }
+        for one in &self.banks {
+            for ((peer, asset), ours) in &one.validator.state().books.correspondents {
+                let other = &self.banks[self.index(peer)];
+                let theirs = other.validator.state().books.correspondent(&one.domain, asset);
+                assert_eq!((ours.owe, ours.claim), (theirs.claim, theirs.owe), "mirror {asset}");
+            }
+        }
+    }
+
+    /// Nothing is open anywhere and every feed is acknowledged.
+    pub fn check_quiet(&self) {
+        self.check();
+        for bank in &self.banks {
+            let state = bank.validator.state();
+            assert!(state.settlements.is_empty(), "{}: {:?}", bank.domain, state.settlements);
+            assert!(state.takes.is_empty(), "{}: {:?}", bank.domain, state.takes);
+            for (peer, known) in &state.peers {
+                assert_eq!(bank.validator.acknowledged(peer), known.sent, "feed to {peer}");
+            }
+        }
+    }
+
+    /// The evidence of every entry of a customer's ledger, as its wallet would keep it.
+    pub fn evidence_of(&self, customer: &Customer) -> Vec<Evidence> {
+        let bank = &self.banks[customer.bank];
+        let mut found = Vec::new();
+        for (batch, signature) in bank.batches.values() {
+            for (index, bytes) in (0u32..).zip(batch.stored().records.iter()) {
+                if let Record::Transaction(transaction) = Record::read(bytes).unwrap()
+                    && transaction.entries.iter().any(|entry| entry.ledger == customer.ledger)
+                {
+                    found.push(batch.evidence(index, signature).unwrap());
+                }
+            }
+        }
+        found
+    }
+
+    /// A customer shows its bank what the bank has forgotten.
+    pub fn give_back(&mut self, at: usize, evidence: Vec<Evidence>) {
+        for evidence in evidence {
+            let directory = &self.banks[at].validator.state().directory;
+            let (network, checks) = (&self.network, &*self.signatures);
+            let checked = VerifiedEvidence::check(evidence, network, directory, checks).unwrap();
+            self.banks[at].inputs.push_back(Input::ReturnedEvidence(Box::new(checked)));
+        }
+        self.run();
+    }
+
+    /// Stops a bank and starts it again from `batches` of its log.
+    pub fn restart(&mut self, at: usize, batches: usize, boot: Boot) {
+        let bank = &mut self.banks[at];
+        bank.log.truncate(batches);
+        let kept = bank.log.last().map_or(Height(0), |batch| batch.checkpoint.height);
+        bank.batches.retain(|height, _| *height <= kept);
+        bank.inputs.clear();
+        bank.validator = Validator::replay(settings(at), &bank.log).unwrap();
+        bank.validator.boot(self.now, boot);
+        self.wire.retain(|(from, to, _)| *from != at && *to != at);
+        for other in 0..self.banks.len() {
+            if other != at {
+                let (this, that) = (self.domain(at), self.domain(other));
+                self.banks[at].inputs.push_back(Input::Connected(that));
+                self.banks[other].inputs.push_back(Input::Connected(this));
+            }
+        }
+    }
+}
+
+pub fn settings(number: usize) -> Settings {
+    Settings::new(PreimageSeed::new([u8::try_from(number).unwrap(); 32]))
+}
+
+fn certify(
+    network: &Network,
+    domain: Domain,
+    key: &SecretKey,
+    authority: &SecretKey,
+    anchors: &Anchors,
+) -> VerifiedCertificate {
+    let certificate = Certificate {
+        network: network.clone(),
+        serial: 1,
+        domain,
+        lei: None,
+        roles: Bounded::new(vec![Role::Validator, Role::Notary]).unwrap(),
+        epoch: Epoch(1),
+        signing_key: key.public().clone(),
+        sealing_key: None,
+        valid_from: Time(0),
+        valid_until: Time::MAX,
+        issuer: Issuer::Authority("authority.example".parse().unwrap()),
+    };
+    let (tag, bytes) = certificate.to_sign();
+    let signed =
+        SignedCertificate::assemble(&certificate, authority.sign(tag, &bytes), vec![]).unwrap();
+    anchors.verify_certificate(&signed, &Directory::new(), START, &HybridSignatures).unwrap()
+}
+
+impl Bank {
+    fn new(domain: Domain, validator: Validator, key: SecretKey) -> Self {
+        Self {
+            domain,
+            validator,
+            key,
+            inputs: VecDeque::new(),
+            log: Vec::new(),
+            batches: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            events: Vec::new(),
+            guard: None,
+            next_request: 0,
+        }
+    }
+
+    pub fn request(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
+    }
+
+    fn pages_to(&self, to: &Domain, after: Sequence) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        for (batch, signature) in self.batches.values() {
+            for (index, page) in batch.pages() {
+                if page.to == *to && page.last() > after {
+                    frames.push(codec::encode(&batch.frame(*index, signature).unwrap()));
+                }
+            }
+        }
+        frames
+    }
+
+    fn pages_from(&self, from: &Domain, after: Sequence) -> Vec<Vec<u8>> {
+        self.records()
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Received(frame) if frame.from() == from && frame.page().last() > after => {
+                    Some(frame.bytes().to_vec())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub fn records(&self) -> Vec<Record> {
+        self.log
+            .iter()
+            .flat_map(|batch| batch.records.iter().map(|bytes| Record::read(bytes).unwrap()))
+            .collect()
+    }
+
+    fn has_decided(&self, id: &SettlementId) -> bool {
+        self.records().iter().any(|record| {
+            matches!(record, Record::Statement(Statement::Decided(d)) if d.settlement == *id)
+        })
+    }
+
+    /// The kinds of statements said, in order.
+    pub fn said(&self) -> Vec<&'static str> {
+        self.records()
+            .iter()
+            .filter_map(|record| match record {
+                Record::Statement(statement) => Some(statement.kind()),
+                _ => None,
+            })
+            .collect()
+    }
+}
