@@ -89,10 +89,10 @@ impl Validator {
         Mode::Gathering(Box::new(Gathering { awaiting, guard, lost, ..Gathering::default() }))
     }
 
+    /// Everybody who may have heard us: an old log need not know whom we have met since.
     fn acquaintances(&self) -> BTreeSet<Domain> {
-        let met = |peer: &super::state::Peer| peer.sent.0 > 0 || peer.received.0 > 0;
-        let peers = self.state.peers.iter();
-        peers.filter(|(_, peer)| met(peer)).map(|(domain, _)| domain.clone()).collect()
+        let members = self.state.directory.members().map(|(domain, _)| domain);
+        members.filter(|domain| **domain != self.state.domain).cloned().collect()
     }
 
     pub(super) fn begin_recovery(&mut self, reason: String) {
@@ -130,7 +130,7 @@ impl Validator {
                 }
             }
             Input::Connected(peer) => self.ask_to_resume(&peer),
-            Input::Tick | Input::Notice(_) | Input::NeverDecided { .. } => {}
+            Input::Tick | Input::Notice(_) | Input::Shown(_) | Input::NeverDecided { .. } => {}
         }
         Ok(())
     }

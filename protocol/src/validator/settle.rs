@@ -16,7 +16,7 @@ use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::limits;
 use crate::log::record::{Aborted, Decided, Revealed};
-use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement};
+use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement, VerifiedEvidence};
 use crate::sabotage::{Bug, planted};
 use crate::settlement::agreement::{Agreement, Header, Leg};
 use crate::settlement::decider::{self, DeciderAct, DeciderEvent};
@@ -618,6 +618,25 @@ impl Validator {
             self.commit(&Record::Queried(Box::new(header.clone())))?;
         }
         self.decide_if_due(now, id)
+    }
+
+    /// The decider answers a query with its decision. Only a refund can have passed us by: it
+    /// takes our own lock to settle, so then we knew of the settlement when its feed told us.
+    pub(super) fn handle_shown(
+        &mut self,
+        now: Time,
+        shown: &VerifiedEvidence,
+    ) -> Result<(), Fault> {
+        let Record::Statement(Statement::Decided(decided)) = shown.record() else { return Ok(()) };
+        let from = shown.evidence().domain().clone();
+        let missed = self.state.settlements.get(&decided.settlement).is_some_and(|known| {
+            known.header.decider == from && known.decision.is_none() && known.decider.is_none()
+        });
+        if !missed || decided.outcome.kind() != OutcomeKind::Refund {
+            return Ok(());
+        }
+        self.commit(&Record::Shown(Box::new(shown.evidence().clone())))?;
+        self.decision_arrived(now, &from, decided)
     }
 
     /// The decider's deadline, seen by whatever made us look.
