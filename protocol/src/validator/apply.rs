@@ -148,7 +148,11 @@ impl State {
                 Ok(())
             }
             Cause::TakeEnded { take, .. } => {
-                self.takes.remove(take);
+                let ended = self.takes.remove(take);
+                let offer = ended.and_then(|ended| self.offers.get_mut(&ended.terms.offer));
+                if let Some(offer) = offer {
+                    offer.dismiss(TakeId(take.0));
+                }
                 Ok(())
             }
         }

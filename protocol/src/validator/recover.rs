@@ -19,9 +19,10 @@ use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use crate::error::{Code, Fault, Refusal};
 use crate::limits;
-use crate::log::{Evidence, FeedPage, ReceivedFrame, Record};
+use crate::ledger::transaction::Cause;
+use crate::log::{Evidence, FeedPage, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
-use crate::types::{Domain, Hash, Height, Sequence, Time};
+use crate::types::{Domain, Hash, Height, Sequence, SettlementId, Time};
 
 /// What the validator is doing.
 #[derive(Debug)]
@@ -62,6 +63,9 @@ pub(super) enum Adoption {
     Begin(Height, Hash),
     /// A record of ours.
     Own(Box<Evidence>),
+    /// We gave this settlement up, but what that booked touched no holder, so that nobody could
+    /// give it back.
+    Release(SettlementId),
     /// A page of a peer that we had reacted to before.
     Heard(Box<ReceivedFrame>),
     /// A page of a peer that is new to us.
@@ -239,6 +243,7 @@ impl Validator {
             let (height, hash) = highest(&self.state, gathering.guard, &gathering.own);
             plan.push_back(Adoption::Begin(height, hash));
         }
+        let refunded = refunds(&gathering.own);
         let mut done = Height(0);
         for ((height, _), evidence) in gathering.own {
             if height != done {
@@ -254,7 +259,11 @@ impl Validator {
                     }
                 }
             }
+            let aborted = aborts(&evidence);
             plan.push_back(Adoption::Own(Box::new(evidence)));
+            if let Some(id) = aborted.filter(|id| !refunded.contains(id)) {
+                plan.push_back(Adoption::Release(id));
+            }
         }
         for frame in inbound.into_values().flatten() {
             plan.push_back(Adoption::React(Box::new(frame)));
@@ -266,6 +275,7 @@ impl Validator {
         while !self.draft.is_full() {
             let Mode::Adopting(plan) = &mut self.volatile.mode else { return Ok(()) };
             let Some(step) = plan.pop_front() else {
+                self.finish_decided(now)?;
                 self.volatile.mode = Mode::Live;
                 self.rebuild_timers(now);
                 self.list_own_offers(now);
@@ -278,6 +288,7 @@ impl Validator {
                     self.commit(&Record::Recovering { lost_height, lost_hash })?;
                 }
                 Adoption::Own(evidence) => self.adopt_own(evidence)?,
+                Adoption::Release(id) => self.release_aborted(now, id)?,
                 Adoption::Heard(frame) => {
                     self.commit(&Record::Received(frame))?;
                 }
@@ -297,6 +308,26 @@ impl Validator {
         }
         Ok(())
     }
+}
+
+/// The settlement that a lost record of ours gave up.
+fn aborts(evidence: &Evidence) -> Option<SettlementId> {
+    match evidence.read() {
+        Ok(Record::Statement(Statement::Aborted(aborted))) => Some(aborted.settlement),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// The settlements whose refund came back.
+fn refunds(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
+    let refund = |evidence: &Evidence| match evidence.read() {
+        Ok(Record::Transaction(transaction)) => match transaction.cause {
+            Cause::Refunded(id) => Some(id),
+            _ => None,
+        },
+        Ok(_) | Err(_) => None,
+    };
+    own.values().filter_map(refund).collect()
 }
 
 /// The highest checkpoint that was ever signed, as far as guard and evidence know.

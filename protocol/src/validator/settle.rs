@@ -424,6 +424,17 @@ impl Validator {
             self.misbehaved(from, Code::AlreadyDecided, id.to_string());
             return Ok(());
         }
+        self.conclude_known(now, id, kind)
+    }
+
+    /// The decision is in our log: apply it, unless that was done.
+    fn conclude_known(
+        &mut self,
+        now: Time,
+        id: SettlementId,
+        kind: OutcomeKind,
+    ) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
         if settlement.initiator.is_some() {
             let proven = self.is_owed_provably(settlement);
             return match kind {
@@ -431,7 +442,8 @@ impl Validator {
                     self.initiate(now, id, InitiatorEvent::DecidedSettle)
                 }
                 OutcomeKind::Settle => {
-                    self.misbehaved(from, Code::MissingEvidence, id.to_string());
+                    let decider = settlement.header.decider.clone();
+                    self.misbehaved(&decider, Code::MissingEvidence, id.to_string());
                     Ok(())
                 }
                 OutcomeKind::Refund => self.initiate(now, id, InitiatorEvent::DecidedRefund),
@@ -565,6 +577,36 @@ impl Validator {
             }
         }
         Ok(postings)
+    }
+
+    /// After a recovery: what was decided but not applied, because what it booked touched no
+    /// holder who could have given it back, is applied now.
+    pub(super) fn finish_decided(&mut self, now: Time) -> Result<(), Fault> {
+        let open: Vec<(SettlementId, OutcomeKind)> = self
+            .state
+            .settlements
+            .sorted()
+            .into_iter()
+            .filter_map(|(id, known)| known.decision.map(|decision| (*id, decision)))
+            .collect();
+        for (id, decision) in open {
+            self.conclude_known(now, id, decision)?;
+        }
+        let offers = self.state.offers.sorted();
+        let done: Vec<OrderId> =
+            offers.into_iter().filter(|(_, offer)| offer.is_done()).map(|(id, _)| *id).collect();
+        for offer in done {
+            self.draft.offer_changed(offer);
+        }
+        Ok(())
+    }
+
+    /// We gave `id` up; its legs are still set aside.
+    pub(super) fn release_aborted(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
+        let aborted = self.state.settlements.get(&id).is_some_and(|known| {
+            known.initiator == Some(crate::settlement::Initiator::Aborted)
+        });
+        if aborted { self.book_outcome(now, id, OutcomeKind::Refund) } else { Ok(()) }
     }
 
     /// Asks the decider, and goes on asking.

@@ -120,7 +120,13 @@ impl World {
         }
         let open = state.offers.len() + state.takes.len();
         if open > 0 && !exempt {
-            let what = format!("{domain}: {open} offers and takes long after their time");
+            let offers = state.offers.sorted().first().map(|(id, offer)| {
+                format!("offer {id} {:?} of {} left", offer.state(), offer.remaining())
+            });
+            let takes = state.takes.sorted().first().map(|(id, take)| {
+                format!("take {id} of {}, {:?}", take.terms.offer, take.settlement)
+            });
+            let what = format!("{domain}: {offers:?} {takes:?} long after their time");
             return Err(Broken::liveness("no orphan hold", what));
         }
         Ok(())
