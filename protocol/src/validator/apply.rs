@@ -141,7 +141,12 @@ impl State {
                 Ok(())
             }
             Cause::TakeEnded { take, .. } => {
-                self.takes.remove(take);
+                let known = self.takes.remove(take);
+                // Where the offer is ours too, the take waited for it here.
+                let offer = known.and_then(|known| self.offers.get_mut(&known.terms.offer));
+                if let Some(offer) = offer {
+                    offer.dismiss(TakeId(take.0));
+                }
                 Ok(())
             }
         }
