@@ -438,6 +438,8 @@ impl State {
         if let Some(settlement) = self.settlements.get_mut(&header.id()) {
             settlement.locked.insert(from.clone());
         }
+        // A tombstone of ours may have come first: it has served.
+        self.close_if_done(&header.id());
     }
 
     fn learn_lock(
