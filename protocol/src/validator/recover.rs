@@ -99,6 +99,7 @@ impl Validator {
         let awaiting = self.acquaintances();
         let gathering = Gathering { awaiting, lost: true, ..Gathering::default() };
         self.volatile.mode = Mode::Gathering(Box::new(gathering));
+        self.volatile.searches.clear();
         self.event(Event::Recovering { reason });
         self.greet_peers();
     }

@@ -389,6 +389,7 @@ impl Validator {
         let (kind, header) = (outcome.kind(), settlement.header.clone());
         let own = self.state.domain.clone();
         let decided = Decided { settlement: id, outcome };
+        self.volatile.end_search(&id);
         self.say(Statement::Decided(decided), header.others(&own))?;
         self.settled_step(id, "Decided");
         if header.is_party(&own) {
@@ -598,6 +599,7 @@ impl Validator {
         if self.state.settlements.contains_key(&header.id()) {
             return self.decide_if_due(now, header.id());
         }
+        self.volatile.search(header.id());
         let (header, from) = (Box::new(header), from.clone());
         self.draft.after(Effect::LookUpDecision { header, from });
         Ok(())
@@ -611,7 +613,10 @@ impl Validator {
         from: &Domain,
     ) -> Result<(), Fault> {
         let id = header.id();
-        if header.decider != self.state.domain || !header.is_party(from) || header.deadline > now {
+        if !self.volatile.end_search(&id) {
+            return Ok(());
+        }
+        if header.decider != self.state.domain || !header.is_party(from) || header.deadline >= now {
             return Ok(());
         }
         if !self.state.settlements.contains_key(&id) {
