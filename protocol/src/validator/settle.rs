@@ -24,7 +24,7 @@ use crate::settlement::initiator::{self, InitiatorAct, InitiatorEvent};
 use crate::settlement::participant::{self, ParticipantAct, ParticipantEvent};
 use crate::settlement::{Participant, Settlement};
 use crate::types::{
-    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai,
+    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai, Ubi,
 };
 
 fn impossible(refusal: Refusal) -> Fault {
@@ -186,8 +186,19 @@ impl Validator {
             if !net.to_hold().is_zero() {
                 crate::refuse!(TermsDiffer, "transit gives more {} than it gets", net.asset.code());
             }
+            if net.to_credit() < self.bought(&used, &net.ledger, &net.asset)? {
+                crate::refuse!(TermsDiffer, "less {} than the takes bought", net.asset.code());
+            }
         }
         Ok(())
+    }
+
+    /// What `takes` of one ledger buy of one asset, all together: one delivery serves one take.
+    fn bought(&self, takes: &[OrderId], ledger: &Ubi, asset: &Uai) -> Result<Amount, Refusal> {
+        let takes = takes.iter().filter_map(|order| self.state.takes.get(order));
+        takes
+            .filter(|take| take.ledger == *ledger && take.pair.give == *asset)
+            .try_fold(Amount::ZERO, |sum, take| sum.try_plus(take.terms.take))
     }
 
     /// Whether a leg is what a holder of ours ordered by a take.
