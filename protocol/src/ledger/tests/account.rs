@@ -139,8 +139,11 @@ fn a_nonce_is_used_once() {
 
 #[test]
 fn nonces_may_come_out_of_order_within_the_window() {
-    for first in [NONCE_WINDOW, 1_000, u64::MAX] {
+    for first in [NONCE_WINDOW, 2 * NONCE_WINDOW, 1_000 * NONCE_WINDOW] {
         let mut ledger = ledger();
+        for step in 1..first / NONCE_WINDOW {
+            take_up(&mut ledger, step * NONCE_WINDOW, order(step)).unwrap();
+        }
         take_up(&mut ledger, first, order(0)).unwrap();
         for behind in (1..NONCE_WINDOW).rev() {
             let nonce = first - behind;
@@ -152,6 +155,14 @@ fn nonces_may_come_out_of_order_within_the_window() {
             assert_eq!(take_up(&mut ledger, first - behind, order(1)), Err(Code::NonceUsed));
         }
     }
+}
+
+#[test]
+fn no_single_order_uses_up_all_nonces() {
+    let mut ledger = ledger();
+    assert_eq!(take_up(&mut ledger, u64::MAX, order(1)), Err(Code::NonceTooFar));
+    assert_eq!(take_up(&mut ledger, NONCE_WINDOW + 1, order(1)), Err(Code::NonceTooFar));
+    assert_eq!(take_up(&mut ledger, NONCE_WINDOW, order(1)), Ok(NonceState::Fresh));
 }
 
 #[test]
@@ -189,9 +200,9 @@ fn a_repeated_order_is_known_for_a_while_and_never_fresh_again() {
     }
 }
 
-/// Around the start, and beyond a jump.
+/// Around the start, and too far ahead.
 fn any_nonce() -> impl Strategy<Value = u64> {
-    prop_oneof![0..200u64, 1_000..1_080u64]
+    prop_oneof![0..200u64, 0..200u64, 1_000..1_080u64]
 }
 
 proptest! {
@@ -213,6 +224,9 @@ proptest! {
                 }
                 Ok(NonceState::Repeated) => prop_assert!(orders.contains(&(nonce, number))),
                 Err(Code::NonceUsed) => prop_assert!(used.contains(&nonce) && !too_old),
+                Err(Code::NonceTooFar) => {
+                    prop_assert!(nonce > highest.unwrap_or(0) + NONCE_WINDOW);
+                }
                 Err(code) => prop_assert!(code == Code::NonceTooOld && too_old),
             }
         }
