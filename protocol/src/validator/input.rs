@@ -150,6 +150,8 @@ pub enum Message {
     },
     /// We have your feed up to this number, durably.
     Ack {
+        /// The last number of our feed to you.
+        sent: Sequence,
         /// The number.
         received: Sequence,
     },

@@ -66,6 +66,8 @@ pub(super) enum Adoption {
     /// We gave this settlement up, but what that booked touched no holder, so that nobody could
     /// give it back.
     Release(SettlementId),
+    /// We have settled this, but nobody who was told so can say it.
+    Confirm(SettlementId),
     /// A page of a peer that we had reacted to before.
     Heard(Box<ReceivedFrame>),
     /// A page of a peer that is new to us.
@@ -116,11 +118,16 @@ impl Validator {
             Input::Command { request, command } => self.command_recovering(request, command),
             Input::Frame(frame) => self.gather_inbound(*frame),
             Input::Message { from, message } => {
-                if let Message::Resume { network, sent, received } = message {
-                    self.resume(&from, &network, sent, received);
-                    if let Mode::Gathering(gathering) = &mut self.volatile.mode {
-                        gathering.claims.insert(from, Claim { sent, received });
+                let (sent, received) = match message {
+                    Message::Resume { network, sent, received } => {
+                        self.resume(&from, &network, sent, received);
+                        (sent, received)
                     }
+                    Message::Ack { sent, received } => (sent, received),
+                    Message::Query(_) => return Ok(()),
+                };
+                if let Mode::Gathering(gathering) = &mut self.volatile.mode {
+                    gathering.claims.insert(from, Claim { sent, received });
                 }
             }
             Input::Returned { by, frame } => {
@@ -245,6 +252,7 @@ impl Validator {
             plan.push_back(Adoption::Begin(height, hash));
         }
         let refunded = refunds(&gathering.own);
+        let finalised = finals(&gathering.own);
         let mut done = Height(0);
         for ((height, _), evidence) in gathering.own {
             if height != done {
@@ -259,6 +267,9 @@ impl Validator {
                         plan.push_back(Adoption::Heard(Box::new(frame)));
                     }
                 }
+            }
+            if let Some(id) = settles(&evidence).filter(|id| !finalised.contains(id)) {
+                plan.push_back(Adoption::Confirm(id));
             }
             let aborted = aborts(&evidence);
             plan.push_back(Adoption::Own(Box::new(evidence)));
@@ -290,6 +301,7 @@ impl Validator {
                 }
                 Adoption::Own(evidence) => self.adopt_own(evidence)?,
                 Adoption::Release(id) => self.release_aborted(now, id)?,
+                Adoption::Confirm(id) => self.confirm_settled(id)?,
                 Adoption::Heard(frame) => {
                     self.commit(&Record::Received(frame))?;
                 }
@@ -317,6 +329,26 @@ fn aborts(evidence: &Evidence) -> Option<SettlementId> {
         Ok(Record::Statement(Statement::Aborted(aborted))) => Some(aborted.settlement),
         Ok(_) | Err(_) => None,
     }
+}
+
+/// The settlement that a lost record of ours settled.
+fn settles(evidence: &Evidence) -> Option<SettlementId> {
+    match evidence.read() {
+        Ok(Record::Transaction(transaction)) => match transaction.cause {
+            Cause::Settled(id) => Some(id),
+            _ => None,
+        },
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// The settlements of which we are known to have said that they are final here.
+fn finals(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
+    let said = |evidence: &Evidence| match evidence.read() {
+        Ok(Record::Statement(Statement::Finalised { settlement, .. })) => Some(settlement),
+        Ok(_) | Err(_) => None,
+    };
+    own.values().filter_map(said).collect()
 }
 
 /// The settlements whose refund came back.

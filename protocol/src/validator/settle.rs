@@ -613,6 +613,15 @@ impl Validator {
         Ok(())
     }
 
+    /// We have settled `id`: those who share a leg with us must hear it, perhaps once more.
+    pub(super) fn confirm_settled(&mut self, id: SettlementId) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
+        let counterparties = settlement.counterparties(&self.state.domain);
+        let statement = Statement::Finalised { settlement: id, outcome: OutcomeKind::Settle };
+        self.say(statement, counterparties.iter())?;
+        Ok(())
+    }
+
     /// We gave `id` up; its legs are still set aside.
     pub(super) fn release_aborted(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
         let aborted =

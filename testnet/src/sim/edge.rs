@@ -483,7 +483,7 @@ fn statement_text(statement: &Statement) -> String {
 fn message_text(message: &Message) -> String {
     match message {
         Message::Resume { sent, received, .. } => format!("Resume sent {sent}, has {received}"),
-        Message::Ack { received } => format!("Ack {received}"),
+        Message::Ack { sent, received } => format!("Ack {received}, sent {sent}"),
         Message::Query(header) => format!("Query {}", short(&header.id())),
     }
 }

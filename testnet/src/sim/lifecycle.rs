@@ -32,6 +32,8 @@ impl World {
         at.inputs.clear();
         at.turn_at = None;
         self.figures.crashes += 1;
+        // Its connections die with it: what was on its way to it reaches nobody.
+        self.queue.retain(|_, occasion| !matches!(occasion, Occasion::Arrive { to, .. } if *to == node));
         let domain = &at.domain;
         self.trace.say(self.now_ms, || format!("{domain} dies {when}"));
         let down_ms = self.trouble.between(10, 6_000);
@@ -141,7 +143,11 @@ impl World {
         }
         self.plan_turn(node, self.now_ms);
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
-            self.submit(peer, Input::Connected(domain.clone()));
+            if self.nodes[peer].validator.is_some() {
+                let name = self.nodes[peer].domain.clone();
+                self.submit(peer, Input::Connected(domain.clone()));
+                self.submit(node, Input::Connected(name));
+            }
         }
         Ok(())
     }
