@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::codec;
-use crate::crypto::hash::{Tag, hash};
+use crate::crypto::hash::{Tag, hash_of};
 use crate::crypto::suite::{Signature, Signatures};
 use crate::error::{Code, Refusal};
 use crate::identity::Directory;
@@ -34,7 +34,7 @@ impl Checkpoint {
     /// Its hash, as the next checkpoint's `previous` names it.
     #[must_use]
     pub fn hash(&self) -> Hash {
-        hash(Tag::Checkpoint, &[&codec::encode(self)])
+        hash_of(Tag::Checkpoint, self)
     }
 
     /// The bytes that are signed under [`Tag::Checkpoint`].
