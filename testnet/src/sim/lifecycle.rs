@@ -33,7 +33,8 @@ impl World {
         at.turn_at = None;
         self.figures.crashes += 1;
         // Its connections die with it: what was on its way to it reaches nobody.
-        self.queue.retain(|_, occasion| !matches!(occasion, Occasion::Arrive { to, .. } if *to == node));
+        self.queue
+            .retain(|_, occasion| !matches!(occasion, Occasion::Arrive { to, .. } if *to == node));
         let domain = &at.domain;
         self.trace.say(self.now_ms, || format!("{domain} dies {when}"));
         let down_ms = self.trouble.between(10, 6_000);
