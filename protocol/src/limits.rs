@@ -62,6 +62,8 @@ pub const PAYMENT_HOPS: usize = AGREEMENT_PARTIES - 2;
 
 /// Open settlements shared with one peer.
 pub const OPEN_SETTLEMENTS_PER_PEER: usize = 4096;
+/// Settlements for whose decision the log is searched at one time.
+pub const DECISION_SEARCHES: usize = 1024;
 /// Takes waiting in one offer's selection window.
 pub const TAKES_PER_OFFER: usize = 256;
 /// Allowed counterparties an offer may name.

@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::codec;
-use crate::crypto::hash::{Tag, hash};
+use crate::crypto::hash::{Tag, hash_of};
 use crate::crypto::suite::{Signature, Signatures};
 use crate::error::{Code, Refusal};
 use crate::identity::Directory;
@@ -35,7 +35,7 @@ impl Checkpoint {
     /// Its hash, as the next checkpoint's `previous` names it.
     #[must_use]
     pub fn hash(&self) -> Hash {
-        hash(Tag::Checkpoint, &[&codec::encode(self)])
+        hash_of(Tag::Checkpoint, self)
     }
 
     /// Whether the batch is not larger than one can be: of a larger one a record's path may be

@@ -105,8 +105,8 @@ impl Frame {
     ///
     /// # Errors
     /// `Q-1001` to `Q-1004` bytes, `Q-1001` too large to be written down with its locks, `Q-1015`
-    /// a batch larger than one can be, `Q-1105` proof, `Q-1208` another sender, `Q-1304` another addressee, `Q-1308` no page, and the
-    /// errors of [`SignedCheckpoint::verify`].
+    /// a batch larger than one can be, `Q-1105` proof, `Q-1208` another sender, `Q-1304` another
+    /// addressee, `Q-1308` no page, and the errors of [`SignedCheckpoint::verify`].
     pub fn verify(
         bytes: &[u8],
         from: &Domain,

@@ -326,7 +326,7 @@ impl Record {
     /// # Errors
     /// `Q-1001` over the limit.
     pub fn to_bytes(&self) -> Result<RecordBytes, Refusal> {
-        RecordBytes::from_vec(codec::encode(self))
+        codec::with_encoded(self, RecordBytes::new)
     }
 
     /// Whether these are the bytes of a page, told by their tag.

@@ -148,8 +148,9 @@ impl State {
                 Ok(())
             }
             Cause::TakeEnded { take, .. } => {
-                let ended = self.takes.remove(take);
-                let offer = ended.and_then(|ended| self.offers.get_mut(&ended.terms.offer));
+                let known = self.takes.remove(take);
+                // Where the offer is ours too, the take waited for it here.
+                let offer = known.and_then(|known| self.offers.get_mut(&known.terms.offer));
                 if let Some(offer) = offer {
                     offer.dismiss(TakeId(take.0));
                 }
@@ -444,6 +445,8 @@ impl State {
         if let Some(settlement) = self.settlements.get_mut(&header.id()) {
             settlement.locked.insert(from.clone());
         }
+        // A tombstone of ours may have come first: it has served.
+        self.close_if_done(&header.id());
     }
 
     fn learn_lock(

@@ -18,8 +18,8 @@ use super::Validator;
 use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use crate::error::{Code, Fault, Refusal};
-use crate::limits;
 use crate::ledger::transaction::Cause;
+use crate::limits;
 use crate::log::{Evidence, FeedPage, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
 use crate::types::{Domain, Hash, Height, Sequence, SettlementId, Time};
@@ -105,6 +105,7 @@ impl Validator {
         let awaiting = self.acquaintances();
         let gathering = Gathering { awaiting, lost: true, ..Gathering::default() };
         self.volatile.mode = Mode::Gathering(Box::new(gathering));
+        self.volatile.searches.clear();
         self.event(Event::Recovering { reason });
         self.greet_peers();
     }

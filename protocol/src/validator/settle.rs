@@ -24,7 +24,7 @@ use crate::settlement::initiator::{self, InitiatorAct, InitiatorEvent};
 use crate::settlement::participant::{self, ParticipantAct, ParticipantEvent};
 use crate::settlement::{Participant, Settlement};
 use crate::types::{
-    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai,
+    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai, Ubi,
 };
 
 fn impossible(refusal: Refusal) -> Fault {
@@ -186,8 +186,19 @@ impl Validator {
             if !net.to_hold().is_zero() {
                 crate::refuse!(TermsDiffer, "transit gives more {} than it gets", net.asset.code());
             }
+            if net.to_credit() < self.bought(&used, &net.ledger, &net.asset)? {
+                crate::refuse!(TermsDiffer, "less {} than the takes bought", net.asset.code());
+            }
         }
         Ok(())
+    }
+
+    /// What `takes` of one ledger buy of one asset, all together: one delivery serves one take.
+    fn bought(&self, takes: &[OrderId], ledger: &Ubi, asset: &Uai) -> Result<Amount, Refusal> {
+        let takes = takes.iter().filter_map(|order| self.state.takes.get(order));
+        takes
+            .filter(|take| take.ledger == *ledger && take.pair.give == *asset)
+            .try_fold(Amount::ZERO, |sum, take| sum.try_plus(take.terms.take))
     }
 
     /// Whether a leg is what a holder of ours ordered by a take.
@@ -389,6 +400,7 @@ impl Validator {
         let (kind, header) = (outcome.kind(), settlement.header.clone());
         let own = self.state.domain.clone();
         let decided = Decided { settlement: id, outcome };
+        self.volatile.end_search(&id);
         self.say(Statement::Decided(decided), header.others(&own))?;
         self.settled_step(id, "Decided");
         if header.is_party(&own) {
@@ -612,9 +624,10 @@ impl Validator {
 
     /// We gave `id` up; its legs are still set aside.
     pub(super) fn release_aborted(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
-        let aborted = self.state.settlements.get(&id).is_some_and(|known| {
-            known.initiator == Some(crate::settlement::Initiator::Aborted)
-        });
+        let aborted =
+            self.state.settlements.get(&id).is_some_and(|known| {
+                known.initiator == Some(crate::settlement::Initiator::Aborted)
+            });
         if aborted { self.book_outcome(now, id, OutcomeKind::Refund) } else { Ok(()) }
     }
 
@@ -649,6 +662,7 @@ impl Validator {
         if self.state.settlements.contains_key(&header.id()) {
             return self.decide_if_due(now, header.id());
         }
+        self.volatile.search(header.id());
         let (header, from) = (Box::new(header), from.clone());
         self.draft.after(Effect::LookUpDecision { header, from });
         Ok(())
@@ -662,7 +676,10 @@ impl Validator {
         from: &Domain,
     ) -> Result<(), Fault> {
         let id = header.id();
-        if header.decider != self.state.domain || !header.is_party(from) || header.deadline > now {
+        if !self.volatile.end_search(&id) {
+            return Ok(());
+        }
+        if header.decider != self.state.domain || !header.is_party(from) || header.deadline >= now {
             return Ok(());
         }
         if !self.state.settlements.contains_key(&id) {
