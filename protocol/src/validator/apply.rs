@@ -302,6 +302,10 @@ impl State {
     fn apply_own_lock(&mut self, id: &SettlementId) -> Result<(), Fault> {
         let domain = self.domain.clone();
         let settlement = self.settlement_mut(id)?;
+        if settlement.participant != Some(Participant::Proposed) {
+            // Said again after a recovery, to those who had not heard it.
+            return Ok(());
+        }
         settlement.participant = Some(Participant::Locked);
         settlement.locked.insert(domain);
         let legs = settlement.legs.clone();
@@ -317,7 +321,13 @@ impl State {
 
     fn apply_own_decision(&mut self, decided: &Decided) -> Result<(), Fault> {
         let outcome = decided.outcome.kind();
-        let settlement = self.settlement_mut(&decided.settlement)?;
+        // Said again after a recovery, to those who had not heard it.
+        let Some(settlement) = self.settlements.get_mut(&decided.settlement) else {
+            return Ok(());
+        };
+        if settlement.decider != Some(Decider::Open) && settlement.decision == Some(outcome) {
+            return Ok(());
+        }
         let sabotaged = crate::sabotage::planted(crate::sabotage::Bug::TwoDecisions);
         if settlement.decider != Some(Decider::Open) && !sabotaged {
             return Err(Fault::new(format!("second decision on {}", decided.settlement)));

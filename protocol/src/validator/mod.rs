@@ -15,6 +15,7 @@
 //! Invariants: no clock, randomness, file, socket or private key in here; nothing leaves before
 //! the batch that says it is durable and signed; while recovering nothing is written at all.
 
+mod adopt;
 mod apply;
 mod book;
 mod commands;

@@ -265,17 +265,15 @@ impl Validator {
 
     /// Tells a peer where we stand.
     pub(super) fn ask_to_resume(&mut self, peer: &Domain) {
-        let known = self.state.peer(peer);
-        let (sent, received) = known.map_or((Sequence(0), Sequence(0)), |p| (p.sent, p.received));
+        let (sent, received) = self.progress(peer);
         let network = self.state.network.clone();
         let message = Message::Resume { network, sent, received };
         self.draft.after(Effect::Message { to: peer.clone(), message });
     }
 
     pub(super) fn greet_peers(&mut self) {
-        let peers: Vec<Domain> = self.state.peers.keys().cloned().collect();
-        for peer in &peers {
-            self.ask_to_resume(peer);
+        for peer in self.acquaintances() {
+            self.ask_to_resume(&peer);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::ledger::order::Action;
 use crate::ledger::transaction::Cause;
 use crate::log::record::{Aborted, Decided, Revealed};
 use crate::log::{OutcomeKind, Record, Statement};
+use crate::settlement::agreement::Leg;
 use crate::settlement::{Decider, Initiator, Participant, Settlement};
 use crate::types::Height;
 
@@ -29,21 +30,41 @@ impl State {
                     }
                 }
             }
-            Record::Statement(Statement::Decided(decided))
-                if decided.outcome.kind() == OutcomeKind::Refund =>
-            {
-                self.foregone.insert(decided.settlement);
+            Record::Statement(Statement::Decided(decided)) => {
+                self.foregone.insert(decided.settlement, decided.outcome.kind());
+            }
+            // What we promised without the funds that stood behind it.
+            Record::Statement(Statement::Agreed(agreement)) => {
+                self.freeze_givers(&agreement.legs);
+            }
+            Record::Statement(Statement::Locked(id)) => {
+                let legs = self.settlements.get(id).map(|known| known.legs.clone());
+                self.freeze_givers(&legs.unwrap_or_default());
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// A settlement that we meet again after its refund was lost and given back.
+    fn freeze_givers(&mut self, legs: &[Leg]) {
+        for leg in legs.iter().filter(|leg| leg.from.domain == self.domain) {
+            if let Some(ledger) = self.books.ledgers.get_mut(&leg.from.ledger) {
+                ledger.status = Status::Frozen;
+            }
+        }
+    }
+
+    /// A settlement that we meet again after our decision was lost and given back.
     pub(super) fn recall(&mut self, settlement: &mut Settlement) {
-        if settlement.decider.is_some() && self.foregone.remove(&settlement.id) {
-            settlement.decider = Some(Decider::Refunded);
-            settlement.decision = Some(OutcomeKind::Refund);
+        if settlement.decider.is_none() {
+            return;
+        }
+        if let Some(outcome) = self.foregone.remove(&settlement.id) {
+            settlement.decider = Some(match outcome {
+                OutcomeKind::Settle => Decider::Settled,
+                OutcomeKind::Refund => Decider::Refunded,
+            });
+            settlement.decision = Some(outcome);
         }
     }
 

@@ -8,21 +8,20 @@
 //!
 //! Invariants: nothing is written, decided, refunded or revealed while gathering; the first
 //! checkpoint afterwards stands above every height that was ever signed, as far as the guard
-//! and all peers know; our lost records are applied in their old order, each peer's statements
-//! interleaved as our own pages acknowledged them; what we reacted to before the loss is not
-//! reacted to again.
+//! and all peers know. How what came back is written down again is in `adopt`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Validator;
+use super::adopt::{Adoption, plan};
 use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use crate::error::{Code, Fault, Refusal};
-use crate::ledger::transaction::Cause;
+use crate::identity::Change;
 use crate::limits;
 use crate::log::{Evidence, FeedPage, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
-use crate::types::{Domain, Hash, Height, Sequence, SettlementId, Time};
+use crate::types::{Domain, Height, Sequence, Time};
 
 /// What the validator is doing.
 #[derive(Debug)]
@@ -40,13 +39,23 @@ pub(super) enum Mode {
 pub(super) struct Gathering {
     awaiting: BTreeSet<Domain>,
     claims: BTreeMap<Domain, Claim>,
-    own: BTreeMap<(Height, u32), Evidence>,
-    pages: BTreeMap<(Height, u32), FeedPage>,
+    /// Our own records by height and place.
+    pub own: BTreeMap<(Height, u32), Evidence>,
+    /// Our own pages among them.
+    pub pages: BTreeMap<(Height, u32), FeedPage>,
+    /// How far each peer has given our feed back.
     returned: BTreeMap<Domain, Sequence>,
-    inbound: BTreeMap<Domain, Vec<ReceivedFrame>>,
-    guard: Option<Guard>,
-    lost: bool,
+    /// Peers' pages that our log does not have.
+    pub inbound: BTreeMap<Domain, Vec<ReceivedFrame>>,
+    /// Membership news entered meanwhile, to be written down first.
+    pub news: Vec<Record>,
+    /// What the signer remembers.
+    pub guard: Option<Guard>,
+    /// Whether anything is known to be lost.
+    pub lost: bool,
     customers_heard: bool,
+    /// More was lost than can be gathered at once: a newer copy is needed.
+    overflow: bool,
 }
 
 /// What a peer says of both feeds.
@@ -54,24 +63,6 @@ pub(super) struct Gathering {
 struct Claim {
     sent: Sequence,
     received: Sequence,
-}
-
-/// One step of writing it down again.
-#[derive(Debug)]
-pub(super) enum Adoption {
-    /// The heights up to here are taken.
-    Begin(Height, Hash),
-    /// A record of ours.
-    Own(Box<Evidence>),
-    /// We gave this settlement up, but what that booked touched no holder, so that nobody could
-    /// give it back.
-    Release(SettlementId),
-    /// We have settled this, but nobody who was told so can say it.
-    Confirm(SettlementId),
-    /// A page of a peer that we had reacted to before.
-    Heard(Box<ReceivedFrame>),
-    /// A page of a peer that is new to us.
-    React(Box<ReceivedFrame>),
 }
 
 impl Validator {
@@ -96,7 +87,7 @@ impl Validator {
     }
 
     /// Everybody who may have heard us: an old log need not know whom we have met since.
-    fn acquaintances(&self) -> BTreeSet<Domain> {
+    pub(super) fn acquaintances(&self) -> BTreeSet<Domain> {
         let members = self.state.directory.members().map(|(domain, _)| domain);
         members.filter(|domain| **domain != self.state.domain).cloned().collect()
     }
@@ -165,9 +156,45 @@ impl Validator {
                 gathering.awaiting.remove(&domain);
             }
             Command::CustomersHeard => gathering.customers_heard = true,
+            // Without these a peer's later pages could not be verified.
+            Command::Admit(verified) => {
+                let record = Record::Admitted(Box::new(verified.signed().clone()));
+                let changed = self.state.directory.admit(&verified);
+                return self.note_news(request, record, changed);
+            }
+            Command::Rotate(verified) if verified.rotation().domain != self.state.domain => {
+                let record = Record::Rotated(Box::new(verified.signed().clone()));
+                let changed = self.state.directory.rotate(&verified);
+                return self.note_news(request, record, changed);
+            }
+            Command::Revoke(verified) => {
+                let record = Record::Revoked(Box::new(verified.signed().clone()));
+                let changed = self.state.directory.revoke(&verified);
+                return self.note_news(request, record, changed);
+            }
             _ => return self.refuse_while_recovering(request),
         }
         self.reply(request, Ok(super::Accepted::default()));
+    }
+
+    fn note_news(&mut self, request: RequestId, record: Record, changed: Result<Change, Refusal>) {
+        if let Mode::Gathering(gathering) = &mut self.volatile.mode
+            && matches!(changed, Ok(Change::Applied))
+            && gathering.news.len() < limits::MEMBERS
+        {
+            gathering.news.push(record);
+        }
+        self.reply(request, changed.map(|_| super::Accepted::default()));
+    }
+
+    /// How far both feeds with a peer have come, what is gathered included.
+    pub(super) fn progress(&self, peer: &Domain) -> (Sequence, Sequence) {
+        let known = self.state.peer(peer);
+        let (sent, received) = known.map_or((Sequence(0), Sequence(0)), |p| (p.sent, p.received));
+        let Mode::Gathering(gathering) = &self.volatile.mode else { return (sent, received) };
+        let returned = gathering.returned.get(peer).copied().unwrap_or(sent);
+        let inbound = gathering.inbound.get(peer).and_then(|frames| frames.last());
+        (returned, inbound.map_or(received, |frame| frame.page().last()))
     }
 
     pub(super) fn gather_own(&mut self, by: &Domain, frame: &ReceivedFrame) {
@@ -182,6 +209,12 @@ impl Validator {
         gathering.returned.insert(by.clone(), page.last());
         let height = frame.checkpoint().checkpoint.height;
         gathering.pages.insert((height, frame.frame().page), page.clone());
+        // Our later pages are signed with the later key.
+        for item in frame.items() {
+            if let Some(Statement::Rotated(rotation)) = &item.statement {
+                let _ = self.state.directory.replay_rotation(rotation);
+            }
+        }
         for position in 0..=page.items.len() {
             if let Ok(evidence) = frame.evidence(position) {
                 self.keep_own(evidence);
@@ -192,8 +225,12 @@ impl Validator {
     fn keep_own(&mut self, evidence: Evidence) {
         let height = evidence.checkpoint.checkpoint.height;
         let Mode::Gathering(gathering) = &mut self.volatile.mode else { return };
-        if height > self.state.height && gathering.own.len() < limits::RECOVERED_RECORDS {
-            gathering.lost = true;
+        if height <= self.state.height {
+            return;
+        }
+        gathering.lost = true;
+        gathering.overflow |= gathering.own.len() >= limits::RECOVERED_RECORDS;
+        if !gathering.overflow {
             gathering.own.insert((height, evidence.index), evidence);
         }
     }
@@ -212,11 +249,7 @@ impl Validator {
     /// Whether a peer has shown everything that it says there is.
     fn is_heard(&self, gathering: &Gathering, peer: &Domain) -> bool {
         let Some(claim) = gathering.claims.get(peer) else { return false };
-        let known = self.state.peer(peer);
-        let (sent, received) = known.map_or((Sequence(0), Sequence(0)), |p| (p.sent, p.received));
-        let returned = gathering.returned.get(peer).copied().unwrap_or(sent);
-        let inbound = gathering.inbound.get(peer).and_then(|frames| frames.last());
-        let inbound = inbound.map_or(received, |frame| frame.page().last());
+        let (returned, inbound) = self.progress(peer);
         claim.received <= returned && claim.sent <= inbound
     }
 
@@ -227,157 +260,17 @@ impl Validator {
     /// Goes on with a recovery where it can.
     pub(super) fn continue_recovery(&mut self, now: Time) -> Result<(), Fault> {
         if let Mode::Gathering(gathering) = &self.volatile.mode {
-            let complete = gathering.awaiting.iter().all(|peer| self.is_heard(gathering, peer))
+            let complete = !gathering.overflow
+                && gathering.awaiting.iter().all(|peer| self.is_heard(gathering, peer))
                 && (!gathering.lost || gathering.customers_heard);
             if !complete {
                 return Ok(());
             }
             let mode = std::mem::replace(&mut self.volatile.mode, Mode::Live);
             if let Mode::Gathering(gathering) = mode {
-                self.volatile.mode = Mode::Adopting(self.plan(*gathering));
+                self.volatile.mode = Mode::Adopting(plan(&self.state, *gathering));
             }
         }
         self.adopt(now)
     }
-
-    /// The order in which everything is written down again.
-    fn plan(&self, gathering: Gathering) -> VecDeque<Adoption> {
-        let mut plan = VecDeque::new();
-        let mut inbound: BTreeMap<Domain, VecDeque<ReceivedFrame>> = BTreeMap::new();
-        for (peer, frames) in gathering.inbound {
-            inbound.insert(peer, frames.into());
-        }
-        if gathering.lost {
-            let (height, hash) = highest(&self.state, gathering.guard, &gathering.own);
-            plan.push_back(Adoption::Begin(height, hash));
-        }
-        let refunded = refunds(&gathering.own);
-        let finalised = finals(&gathering.own);
-        let mut done = Height(0);
-        for ((height, _), evidence) in gathering.own {
-            if height != done {
-                done = height;
-                // What our pages of this height acknowledge, we had heard before them.
-                let from = (height, 0);
-                for page in gathering.pages.range(from..=(height, u32::MAX)).map(|(_, page)| page) {
-                    let Some(frames) = inbound.get_mut(&page.to) else { continue };
-                    while let Some(frame) =
-                        frames.pop_front_if(|frame| frame.page().last() <= page.acknowledged)
-                    {
-                        plan.push_back(Adoption::Heard(Box::new(frame)));
-                    }
-                }
-            }
-            if let Some(id) = settles(&evidence).filter(|id| !finalised.contains(id)) {
-                plan.push_back(Adoption::Confirm(id));
-            }
-            let aborted = aborts(&evidence);
-            plan.push_back(Adoption::Own(Box::new(evidence)));
-            if let Some(id) = aborted.filter(|id| !refunded.contains(id)) {
-                plan.push_back(Adoption::Release(id));
-            }
-        }
-        for frame in inbound.into_values().flatten() {
-            plan.push_back(Adoption::React(Box::new(frame)));
-        }
-        plan
-    }
-
-    fn adopt(&mut self, now: Time) -> Result<(), Fault> {
-        while !self.draft.is_full() {
-            let Mode::Adopting(plan) = &mut self.volatile.mode else { return Ok(()) };
-            let Some(step) = plan.pop_front() else {
-                self.finish_decided(now)?;
-                self.volatile.mode = Mode::Live;
-                self.rebuild_timers(now);
-                self.list_own_offers(now);
-                self.greet_peers();
-                self.event(Event::Recovered);
-                return Ok(());
-            };
-            match step {
-                Adoption::Begin(lost_height, lost_hash) => {
-                    self.commit(&Record::Recovering { lost_height, lost_hash })?;
-                }
-                Adoption::Own(evidence) => self.adopt_own(evidence)?,
-                Adoption::Release(id) => self.release_aborted(now, id)?,
-                Adoption::Confirm(id) => self.confirm_settled(id)?,
-                Adoption::Heard(frame) => {
-                    self.commit(&Record::Received(frame))?;
-                }
-                Adoption::React(frame) => self.handle_frame(now, *frame)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn adopt_own(&mut self, evidence: Box<Evidence>) -> Result<(), Fault> {
-        let height = evidence.checkpoint.checkpoint.height;
-        let fits = evidence.read().is_ok_and(|record| self.state.fits(&record));
-        let what = evidence.read().map_or("unreadable", |record| record.kind());
-        self.commit(&Record::Recovered(evidence))?;
-        if !fits {
-            self.event(Event::Unresolved { height, what: what.to_owned() });
-        }
-        Ok(())
-    }
-}
-
-/// The settlement that a lost record of ours gave up.
-fn aborts(evidence: &Evidence) -> Option<SettlementId> {
-    match evidence.read() {
-        Ok(Record::Statement(Statement::Aborted(aborted))) => Some(aborted.settlement),
-        Ok(_) | Err(_) => None,
-    }
-}
-
-/// The settlement that a lost record of ours settled.
-fn settles(evidence: &Evidence) -> Option<SettlementId> {
-    match evidence.read() {
-        Ok(Record::Transaction(transaction)) => match transaction.cause {
-            Cause::Settled(id) => Some(id),
-            _ => None,
-        },
-        Ok(_) | Err(_) => None,
-    }
-}
-
-/// The settlements of which we are known to have said that they are final here.
-fn finals(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
-    let said = |evidence: &Evidence| match evidence.read() {
-        Ok(Record::Statement(Statement::Finalised { settlement, .. })) => Some(settlement),
-        Ok(_) | Err(_) => None,
-    };
-    own.values().filter_map(said).collect()
-}
-
-/// The settlements whose refund came back.
-fn refunds(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
-    let refund = |evidence: &Evidence| match evidence.read() {
-        Ok(Record::Transaction(transaction)) => match transaction.cause {
-            Cause::Refunded(id) => Some(id),
-            _ => None,
-        },
-        Ok(_) | Err(_) => None,
-    };
-    own.values().filter_map(refund).collect()
-}
-
-/// The highest checkpoint that was ever signed, as far as guard and evidence know.
-fn highest(
-    state: &super::State,
-    guard: Option<Guard>,
-    own: &BTreeMap<(Height, u32), Evidence>,
-) -> (Height, Hash) {
-    let mut highest = (state.height, state.head);
-    if let Some(evidence) = own.last_key_value().map(|(_, evidence)| evidence) {
-        let checkpoint = &evidence.checkpoint.checkpoint;
-        if checkpoint.height > highest.0 {
-            highest = (checkpoint.height, checkpoint.hash());
-        }
-    }
-    if let Some(guard) = guard.filter(|guard| guard.height > highest.0) {
-        highest = (guard.height, guard.hash);
-    }
-    highest
 }

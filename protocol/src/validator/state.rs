@@ -13,8 +13,8 @@ use crate::error::{Code, Fault, Refusal};
 use crate::identity::Directory;
 use crate::ledger::Books;
 use crate::limits;
-use crate::log::SignedCheckpoint;
 use crate::log::record::Founding;
+use crate::log::{OutcomeKind, SignedCheckpoint};
 use crate::market::Offer;
 use crate::market::TakeTerms;
 use crate::settlement::Settlement;
@@ -51,8 +51,8 @@ pub struct State {
     /// Settlements decided here before their initiator told us of them; kept until its
     /// agreement numbers have passed theirs.
     pub tombstones: BTreeSet<(Domain, AgreementNumber, SettlementId)>,
-    /// Settlements that we are known to have refunded although what they were is lost.
-    pub foregone: BTreeSet<SettlementId>,
+    /// Settlements that we are known to have decided although what they were is lost.
+    pub foregone: BTreeMap<SettlementId, OutcomeKind>,
     /// Feeds to and from peers.
     pub peers: BTreeMap<Domain, Peer>,
     /// Takes that have arrived, counted for the order of arrival.
@@ -110,7 +110,7 @@ impl State {
             takes: Table::default(),
             settlements: Table::default(),
             tombstones: BTreeSet::new(),
-            foregone: BTreeSet::new(),
+            foregone: BTreeMap::new(),
             peers: BTreeMap::new(),
             arrivals: 0,
         }

@@ -702,8 +702,15 @@ impl Bank {
     }
 
     fn has_decided(&self, id: &SettlementId) -> bool {
-        self.records().iter().any(|record| {
-            matches!(record, Record::Statement(Statement::Decided(d)) if d.settlement == *id)
+        let decides = |record: &Record| {
+            matches!(
+                record, Record::Statement(Statement::Decided(d)) if d.settlement == *id
+            )
+        };
+        // What a recovery gave back was said as well.
+        self.records().iter().any(|record| match record {
+            Record::Recovered(evidence) => evidence.read().is_ok_and(|inner| decides(&inner)),
+            other => decides(other),
         })
     }
 
