@@ -62,12 +62,11 @@ pub fn conservation(state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What is held on each ledger is exactly what offers, takes and settlements hold: nothing is
-/// held twice and nothing is held for nobody.
+/// What offers, takes and settlements hold, by ledger and asset.
 ///
 /// # Errors
-/// A fault that names the ledger.
-pub fn holds(state: &State) -> Result<(), Fault> {
+/// A fault when a sum cannot be written.
+pub fn reasons_to_hold(state: &State) -> Result<BTreeMap<(Ubi, &Uai), Amount>, Fault> {
     let mut reasons = Sums::<(Ubi, &Uai)>::new();
     for (_, offer) in state.offers.sorted() {
         add(&mut reasons, (offer.ledger(), &offer.terms().give), offer.remaining())?;
@@ -87,6 +86,16 @@ pub fn holds(state: &State) -> Result<(), Fault> {
             }
         }
     }
+    Ok(reasons)
+}
+
+/// What is held on each ledger is exactly what offers, takes and settlements hold: nothing is
+/// held twice and nothing is held for nobody.
+///
+/// # Errors
+/// A fault that names the ledger.
+pub fn holds(state: &State) -> Result<(), Fault> {
+    let mut reasons = reasons_to_hold(state)?;
     for (ubi, ledger) in state.books.ledgers.sorted() {
         for balance in ledger.balances() {
             let reason = reasons.remove(&(*ubi, &balance.asset)).unwrap_or_default();

@@ -72,6 +72,13 @@ pub enum Cause {
         /// Why.
         reason: Code,
     },
+    /// A payment led to nothing before anybody else had heard of it.
+    PaymentEnded {
+        /// The payment.
+        order: OrderId,
+        /// Why.
+        reason: Code,
+    },
 }
 
 impl Cause {
@@ -87,7 +94,8 @@ impl Cause {
             | Cause::Refunded(_)
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
-            | Cause::TakeEnded { .. } => codec::encode_into(self, bytes),
+            | Cause::TakeEnded { .. }
+            | Cause::PaymentEnded { .. } => codec::encode_into(self, bytes),
         }
     }
 
@@ -105,6 +113,7 @@ impl Cause {
             Cause::Traded { .. } => "traded",
             Cause::OfferEnded { .. } => "offer ended",
             Cause::TakeEnded { .. } => "take ended",
+            Cause::PaymentEnded { .. } => "payment ended",
         }
     }
 }

@@ -120,7 +120,7 @@ impl State {
     pub(super) fn apply_transaction(&mut self, transaction: &Transaction) -> Result<(), Fault> {
         self.books.post(transaction)?;
         match &transaction.cause {
-            Cause::Opened(_) | Cause::Issued => Ok(()),
+            Cause::Opened(_) | Cause::Issued | Cause::PaymentEnded { .. } => Ok(()),
             Cause::Ordered(order) => self.apply_order(order, transaction),
             Cause::Frozen => {
                 self.set_status(transaction, Status::Frozen);

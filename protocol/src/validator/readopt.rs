@@ -23,6 +23,10 @@ impl State {
             return self.apply(record, height);
         }
         match record {
+            // Refunded before anybody had heard of it: only the booking is left to say so.
+            Record::Transaction(transaction) if self.refunds_unheard(transaction) => {
+                self.books.post(transaction)?;
+            }
             Record::Transaction(transaction) => {
                 for entry in &transaction.entries {
                     if let Some(ledger) = self.books.ledgers.get_mut(&entry.ledger) {
@@ -44,6 +48,11 @@ impl State {
             _ => {}
         }
         Ok(())
+    }
+
+    fn refunds_unheard(&self, transaction: &Transaction) -> bool {
+        matches!(&transaction.cause, Cause::Refunded(id) if !self.settlements.contains_key(id))
+            && self.books.continues(transaction)
     }
 
     fn freeze_givers(&mut self, legs: &[Leg]) {
@@ -103,7 +112,11 @@ impl State {
 
     fn cause_fits(&self, transaction: &Transaction) -> bool {
         match &transaction.cause {
-            Cause::Opened(_) | Cause::Issued | Cause::Frozen | Cause::Unfrozen => true,
+            Cause::Opened(_)
+            | Cause::Issued
+            | Cause::Frozen
+            | Cause::Unfrozen
+            | Cause::PaymentEnded { .. } => true,
             Cause::Ordered(order) => match &order.order().action {
                 Action::Cancel { offer } => self.offers.contains_key(offer),
                 Action::Pay(_)

@@ -13,7 +13,7 @@ use super::input::Accepted;
 use super::orders::Failure;
 use crate::error::{Code, Fault, Refusal};
 use crate::ledger::Postings;
-use crate::ledger::order::VerifiedOrder;
+use crate::ledger::order::{Action, VerifiedOrder};
 use crate::ledger::transaction::{Cause, MovementKind};
 use crate::log::record::TakeRequest;
 use crate::log::{Record, Statement};
@@ -253,6 +253,29 @@ impl Validator {
             .state
             .books
             .draw_up(Cause::TakeEnded { take: id, reason }, now, &[], postings)
+            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+        self.post(transaction)?;
+        Ok(())
+    }
+
+    /// A payment that nobody heard of: what was held for it is free again.
+    pub(super) fn end_payment(&mut self, now: Time, order: &VerifiedOrder) -> Result<(), Fault> {
+        let Action::Pay(payment) = &order.order().action else { return Ok(()) };
+        let ledger = order.order().ledger;
+        let (asset, amount) = (&payment.asset, payment.amount);
+        let held = self.state.books.ledgers.get(&ledger);
+        let held = held.map(|known| known.balance(asset).1).unwrap_or_default();
+        let explained = crate::invariant::reasons_to_hold(&self.state)?;
+        let explained = explained.get(&(ledger, asset)).copied().unwrap_or_default();
+        if held.minus_or_zero(explained) < amount {
+            return Ok(());
+        }
+        let cause = Cause::PaymentEnded { order: order.id(), reason: Code::Recovering };
+        let postings = Postings::new().with(ledger, MovementKind::Release, asset, amount);
+        let transaction = self
+            .state
+            .books
+            .draw_up(cause, now, &[], postings)
             .map_err(|refusal| Fault::new(refusal.to_string()))?;
         self.post(transaction)?;
         Ok(())

@@ -88,6 +88,7 @@ fn every_cause_gives_an_entry_another_hash() {
         Cause::OfferEnded { offer: one, reason: Code::OfferExpired },
         Cause::OfferEnded { offer: one, reason: Code::OfferCancelled },
         Cause::TakeEnded { take: one, reason: Code::OfferExpired },
+        Cause::PaymentEnded { order: one, reason: Code::OfferExpired },
     ];
     for nonce in [1, 2] {
         causes.push(Cause::Ordered(Box::new(orders::verified(nonce))));

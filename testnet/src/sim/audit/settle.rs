@@ -232,7 +232,8 @@ impl Audit {
             | Cause::Unfrozen
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
-            | Cause::TakeEnded { .. } => Ok(()),
+            | Cause::TakeEnded { .. }
+            | Cause::PaymentEnded { .. } => Ok(()),
         }
     }
 
