@@ -254,7 +254,7 @@ impl Validator {
         // for anew, but what contradicts our own memory is not.
         let news = link.asked != views;
         link.asked = views;
-        if (received > ours && news) || (sent > theirs && (news || received <= ours)) {
+        if (received > ours || sent > theirs) && (news || received <= ours) {
             self.ask_to_resume(from);
         }
     }
