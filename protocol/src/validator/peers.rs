@@ -34,7 +34,11 @@ impl Validator {
             Place::Next => self.take_in(now, &from, frame)?,
             Place::Known => {}
             Place::Gap => {
-                self.ask_to_resume(&from);
+                let link = self.volatile.link_mut(&from);
+                if link.gap != Some(received) {
+                    link.gap = Some(received);
+                    self.ask_to_resume(&from);
+                }
                 return Ok(());
             }
             Place::Crooked => {
@@ -244,7 +248,13 @@ impl Validator {
         }
         self.acknowledge(from);
         // It has more of either feed than we remember: let it show that.
-        if received > ours || sent > theirs {
+        let views = Some([sent, received, ours, theirs]);
+        let link = self.volatile.link_mut(from);
+        // A probe that says the same again may mean that our question was lost: feeds are asked
+        // for anew, but what contradicts our own memory is not.
+        let news = link.asked != views;
+        link.asked = views;
+        if (received > ours || sent > theirs) && (news || received <= ours) {
             self.ask_to_resume(from);
         }
     }

@@ -33,6 +33,12 @@ pub(super) enum Timer {
 pub(super) struct Link {
     /// How far it has acknowledged our feed.
     pub acknowledged: Sequence,
+    /// What it and we last said of both feeds when we asked it to resume: the same again is no
+    /// news, and two that contradict one another would ask for ever.
+    pub asked: Option<[Sequence; 4]>,
+    /// The last number we had when a gap made us ask: every later page shows the same gap, and
+    /// one question brings them all. The peer's probe makes us ask again.
+    pub gap: Option<Sequence>,
     /// Whether a probe is scheduled.
     pub probing: bool,
 }

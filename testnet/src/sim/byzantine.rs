@@ -89,10 +89,19 @@ impl World {
             return true;
         }
         self.liar.remember(peer, bytes);
-        if !self.liar.random.chance(self.plan.nodes.lie) {
+        // So is a lock of its own for somebody else to decide on.
+        let leaks = lying && self.liar.random.chance(4_000);
+        if leaks && self.reveal_unasked(node, batch, signature).is_some() {
+            self.figures.lies += 1;
+            let domain = &self.nodes[node].domain;
+            self.trace.say(self.now_ms, || format!("{domain} lies: {:?}", Lie::BarePreimage));
+        }
+        // A bundle of proofs is rare, and keeping it back is what a deciding liar can gain by.
+        let bundle = lying && carries_bundle(batch) && self.liar.random.chance(5_000);
+        if !bundle && !self.liar.random.chance(self.plan.nodes.lie) {
             return false;
         }
-        let lie = *self.liar.random.pick(&LIES);
+        let lie = if bundle { Lie::NoBundle } else { *self.liar.random.pick(&LIES) };
         let told = self.tell(lie, node, peer, batch, page, signature);
         if told.is_some() {
             self.figures.lies += 1;
@@ -227,6 +236,16 @@ impl World {
         self.send(node, decider, &Packet::Frame(codec::encode(&frame).into()));
         Some(false)
     }
+}
+
+fn carries_bundle(batch: &Batch) -> bool {
+    batch.stored().records.iter().any(|bytes| match Record::read(bytes) {
+        Ok(Record::Statement(Statement::Decided(decided))) => match &decided.outcome {
+            Outcome::Settle { evidence, .. } => !evidence.is_empty(),
+            Outcome::Refund { .. } => false,
+        },
+        Ok(_) | Err(_) => false,
+    })
 }
 
 /// Changes a statement into a lie of this kind, where it can be one.

@@ -34,7 +34,7 @@ pub struct SimArgs {
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
     /// Print the story of the run, message by message (with --seed)
-    #[arg(long, requires = "seed")]
+    #[arg(long, requires = "seed", conflicts_with = "seeds")]
     trace: bool,
 }
 
