@@ -702,8 +702,11 @@ impl Bank {
     }
 
     fn has_decided(&self, id: &SettlementId) -> bool {
-        self.records().iter().any(|record| {
-            matches!(record, Record::Statement(Statement::Decided(d)) if d.settlement == *id)
+        let decides = |record: &Record| matches!(record, Record::Statement(Statement::Decided(d)) if d.settlement == *id);
+        self.records().iter().any(|record| match record {
+            // What was lost and given back was decided all the same.
+            Record::Recovered(evidence) => decides(&evidence.read().unwrap()),
+            record => decides(record),
         })
     }
 
