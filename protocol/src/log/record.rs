@@ -90,6 +90,8 @@ pub enum Record {
         /// The hash of that checkpoint where it is known.
         lost_hash: Hash,
     },
+    /// All that came back is written down again, and reacted to.
+    Restored,
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -371,6 +373,7 @@ impl Record {
             Record::Lifted(_) => "Lifted",
             Record::Recovered(_) => "Recovered",
             Record::Recovering { .. } => "Recovering",
+            Record::Restored => "Restored",
         }
     }
 }

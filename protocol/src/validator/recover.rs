@@ -18,10 +18,12 @@ use super::Validator;
 use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use crate::error::{Code, Fault, Refusal};
+use crate::ledger::transaction::Cause;
 use crate::limits;
-use crate::log::{Evidence, FeedPage, ReceivedFrame, Record};
+use crate::log::{Evidence, FeedPage, OutcomeKind, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
-use crate::types::{Domain, Hash, Height, Sequence, Time};
+use crate::settlement::initiator::InitiatorEvent;
+use crate::types::{Domain, Hash, Height, Sequence, SettlementId, Time};
 
 /// What the validator is doing.
 #[derive(Debug)]
@@ -62,6 +64,10 @@ pub(super) enum Adoption {
     Begin(Height, Hash),
     /// A record of ours.
     Own(Box<Evidence>),
+    /// Who must hear that a settlement is final here: nobody gave back that we said so.
+    Finalise(SettlementId),
+    /// Tell them.
+    Confirm(SettlementId, BTreeSet<Domain>),
     /// A page of a peer that we had reacted to before.
     Heard(Box<ReceivedFrame>),
     /// A page of a peer that is new to us.
@@ -82,6 +88,8 @@ impl Validator {
             let same = guard.hash == self.state.head;
             guard.height > self.state.height || (guard.height == self.state.height && !same)
         });
+        // It stopped while it was writing down again what it had lost.
+        let lost = lost || self.state.adopting.is_some();
         let awaiting = self.acquaintances();
         if !lost && (apart || awaiting.is_empty()) {
             return Mode::Live;
@@ -179,11 +187,12 @@ impl Validator {
     }
 
     fn keep_own(&mut self, evidence: Evidence) {
-        let height = evidence.checkpoint.checkpoint.height;
+        let place = (evidence.checkpoint.checkpoint.height, evidence.index);
+        let last = self.state.adopting.unwrap_or((self.state.height, u32::MAX));
         let Mode::Gathering(gathering) = &mut self.volatile.mode else { return };
-        if height > self.state.height && gathering.own.len() < limits::RECOVERED_RECORDS {
+        if place > last && gathering.own.len() < limits::RECOVERED_RECORDS {
             gathering.lost = true;
-            gathering.own.insert((height, evidence.index), evidence);
+            gathering.own.insert(place, evidence);
         }
     }
 
@@ -240,8 +249,9 @@ impl Validator {
             let (height, hash) = highest(&self.state, gathering.guard, &gathering.own);
             plan.push_back(Adoption::Begin(height, hash));
         }
+        let unsaid = settled_unsaid(&gathering.own);
         let mut done = Height(0);
-        for ((height, _), evidence) in gathering.own {
+        for ((height, index), evidence) in gathering.own {
             if height != done {
                 done = height;
                 // What our pages of this height acknowledge, we had heard before them.
@@ -255,6 +265,7 @@ impl Validator {
                     }
                 }
             }
+            plan.extend(unsaid.get(&(height, index)).copied().map(Adoption::Finalise));
             plan.push_back(Adoption::Own(Box::new(evidence)));
         }
         for frame in inbound.into_values().flatten() {
@@ -268,6 +279,10 @@ impl Validator {
             let Mode::Adopting(plan) = &mut self.volatile.mode else { return Ok(()) };
             let Some(step) = plan.pop_front() else {
                 self.volatile.mode = Mode::Live;
+                self.resume_settlements(now)?;
+                if self.state.adopting.is_some() {
+                    self.commit(&Record::Restored)?;
+                }
                 self.rebuild_timers(now);
                 self.list_own_offers(now);
                 self.greet_peers();
@@ -279,10 +294,47 @@ impl Validator {
                     self.commit(&Record::Recovering { lost_height, lost_hash })?;
                 }
                 Adoption::Own(evidence) => self.adopt_own(evidence)?,
+                Adoption::Finalise(id) => {
+                    if let Some(known) = self.state.settlements.get(&id) {
+                        let peers = known.counterparties(&self.state.domain);
+                        plan.push_back(Adoption::Confirm(id, peers));
+                    }
+                }
+                Adoption::Confirm(settlement, peers) => {
+                    let outcome = OutcomeKind::Settle;
+                    let statement = Statement::Finalised { settlement, outcome };
+                    self.say(statement, peers.iter())?;
+                }
                 Adoption::Heard(frame) => {
                     self.commit(&Record::Received(frame))?;
                 }
                 Adoption::React(frame) => self.handle_frame(now, *frame)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Decisions that came back without what we made of them are carried out now.
+    fn resume_settlements(&mut self, now: Time) -> Result<(), Fault> {
+        let decided: Vec<(SettlementId, OutcomeKind, bool)> = self
+            .state
+            .settlements
+            .sorted()
+            .iter()
+            .filter_map(|(id, known)| Some((**id, known.decision?, known.initiator.is_some())))
+            .collect();
+        for (id, outcome, initiates) in decided {
+            match (initiates, outcome) {
+                (false, _) => self.conclude_as_participant(now, id, outcome)?,
+                (true, OutcomeKind::Refund) => {
+                    self.initiate(now, id, InitiatorEvent::DecidedRefund)?;
+                }
+                (true, OutcomeKind::Settle) => {
+                    let settlement = self.state.settlements.get(&id);
+                    if settlement.is_some_and(|known| self.is_owed_provably(known)) {
+                        self.initiate(now, id, InitiatorEvent::DecidedSettle)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -298,6 +350,29 @@ impl Validator {
         }
         Ok(())
     }
+}
+
+/// The places of transactions that settled something of which nobody gave back that we said so.
+fn settled_unsaid(
+    own: &BTreeMap<(Height, u32), Evidence>,
+) -> BTreeMap<(Height, u32), SettlementId> {
+    let mut settled = BTreeMap::new();
+    let mut said = BTreeSet::new();
+    for (place, evidence) in own {
+        match evidence.read() {
+            Ok(Record::Transaction(transaction)) => {
+                if let Cause::Settled(id) = transaction.cause {
+                    settled.insert(*place, id);
+                }
+            }
+            Ok(Record::Statement(Statement::Finalised { settlement, .. })) => {
+                said.insert(settlement);
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    settled.retain(|_, id| !said.contains(id));
+    settled
 }
 
 /// The highest checkpoint that was ever signed, as far as guard and evidence know.

@@ -13,6 +13,7 @@ use crate::error::{Code, Fault, Refusal};
 use crate::identity::Directory;
 use crate::ledger::Books;
 use crate::limits;
+use crate::log::OutcomeKind;
 use crate::log::SignedCheckpoint;
 use crate::log::record::Founding;
 use crate::market::Offer;
@@ -51,8 +52,10 @@ pub struct State {
     /// Settlements decided here before their initiator told us of them; kept until its
     /// agreement numbers have passed theirs.
     pub tombstones: BTreeSet<(Domain, AgreementNumber, SettlementId)>,
-    /// Settlements that we are known to have refunded although what they were is lost.
-    pub foregone: BTreeSet<SettlementId>,
+    /// Settlements that we are known to have decided although what they were is lost.
+    pub foregone: BTreeMap<SettlementId, OutcomeKind>,
+    /// While lost records are written down again: the place of the last one.
+    pub adopting: Option<(Height, u32)>,
     /// Feeds to and from peers.
     pub peers: BTreeMap<Domain, Peer>,
     /// Takes that have arrived, counted for the order of arrival.
@@ -110,7 +113,8 @@ impl State {
             takes: Table::default(),
             settlements: Table::default(),
             tombstones: BTreeSet::new(),
-            foregone: BTreeSet::new(),
+            foregone: BTreeMap::new(),
+            adopting: None,
             peers: BTreeMap::new(),
             arrivals: 0,
         }
