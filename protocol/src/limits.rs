@@ -120,6 +120,8 @@ pub const GATEWAY_SERVICES: usize = 32;
 pub const ADDRESS_PARTS: usize = 16;
 /// Evidence carried inside one Reveal or Decided.
 pub const BUNDLE_EVIDENCE: usize = AGREEMENT_PARTIES;
+/// Evidence inside the statements of one page.
+pub const FRAME_LOCKS: usize = PAGE_ITEMS * BUNDLE_EVIDENCE;
 /// Checkpoints of one peer kept to notice equivocation.
 pub const CHECKPOINT_WINDOW: usize = 16;
 /// Feed pages sent to one peer and not yet acknowledged.

@@ -83,7 +83,7 @@ fn the_layout_is_the_documented_one() {
     assert_eq!(encode(&Sample::Nothing), [0; 4]);
     assert_eq!(encode(&Sample::Note(None, Time(7)))[..5], [2, 0, 0, 0, 0]);
     assert_eq!(encode(&Some(true)), [1, 1]);
-    assert_eq!(encode(&"ab.c".parse::<Domain>().unwrap()), b"\x04\0\0\0\0\0\0\0ab.c");
+    assert_eq!(encode(&"ab.c".parse::<Domain>().unwrap()), b"\x04ab.c");
     assert_eq!(encode(&Code::TooLarge), 1001_u16.to_le_bytes());
 }
 

@@ -33,17 +33,22 @@ use crate::types::Hash;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
 pub struct Salt(pub [u8; 16]);
 
-/// The salt of leaf number `index` of a tree that was given 32 random bytes.
+/// The salts of a tree of `count` leaves that was given 32 random bytes: one hash for each pair
+/// of leaves, its first half for the left one, its second half for the right one.
 ///
 /// Salts of one tree reveal nothing of one another; `entropy` must never leave the validator.
 #[must_use]
-pub fn derive_salt(entropy: &[u8; 32], index: u32) -> Salt {
-    let Hash(bytes) = hash(Tag::Salt, &[entropy, &index.to_le_bytes()]);
-    let mut salt = Salt::default();
-    for (to, from) in salt.0.iter_mut().zip(bytes) {
-        *to = from;
+pub fn derive_salts(entropy: &[u8; 32], count: usize) -> Vec<Salt> {
+    let mut salts = Vec::with_capacity(count.saturating_add(1));
+    for pair in 0_u32.. {
+        if salts.len() >= count {
+            break;
+        }
+        let Hash(bytes) = hash(Tag::Salt, &[entropy, &pair.to_le_bytes()]);
+        salts.extend(bytes.as_chunks().0.iter().copied().map(Salt));
     }
-    salt
+    salts.truncate(count);
+    salts
 }
 
 /// The hash of a leaf with this salt and content.

@@ -2,8 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::codec;
-use crate::crypto::hash::{Tag, hash};
+use crate::crypto::hash::{Tag, hash_of};
 use crate::types::{Amount, AssetCode, Detail, Domain, Hash, Uai};
 
 /// What an issuer says of an asset. Its hash is part of the asset's identifier, so it never
@@ -30,7 +29,7 @@ impl AssetProfile {
     /// The asset's identifier.
     #[must_use]
     pub fn uai(&self) -> Uai {
-        let profile = hash(Tag::AssetProfile, &[&codec::encode(self)]);
+        let profile = hash_of(Tag::AssetProfile, self);
         Uai::new(self.code, self.issuer.clone(), &profile)
     }
 }

@@ -75,10 +75,10 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// What the entry hash binds of the cause.
-    fn binding(&self) -> Vec<u8> {
+    /// Writes what the entry hash binds of the cause.
+    fn bind(&self, bytes: &mut Vec<u8>) {
         match self {
-            Cause::Ordered(order) => codec::encode(&(1u32, order.id())),
+            Cause::Ordered(order) => codec::encode_into(&(1u32, order.id()), bytes),
             Cause::Opened(_)
             | Cause::Issued
             | Cause::Frozen
@@ -87,7 +87,7 @@ impl Cause {
             | Cause::Refunded(_)
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
-            | Cause::TakeEnded { .. } => codec::encode(self),
+            | Cause::TakeEnded { .. } => codec::encode_into(self, bytes),
         }
     }
 
@@ -126,7 +126,13 @@ impl Entry {
     /// Its hash, which the next entry names.
     #[must_use]
     pub fn hash(&self, cause: &Cause) -> Hash {
-        hash(Tag::Entry, &[&cause.binding(), &codec::encode(self)])
+        codec::with_scratch(|bytes| {
+            cause.bind(bytes);
+            let bound = bytes.len();
+            codec::encode_into(self, bytes);
+            let (binding, entry) = bytes.split_at_checked(bound).unwrap_or_default();
+            hash(Tag::Entry, &[binding, entry])
+        })
     }
 }
 

@@ -45,6 +45,7 @@ pub struct StoredBatch {
 #[derive(Debug, Clone)]
 pub struct Batch {
     stored: StoredBatch,
+    salts: Vec<Salt>,
     tree: Tree,
     pages: Vec<(u32, FeedPage)>,
 }
@@ -59,7 +60,7 @@ impl Batch {
         entropy: [u8; 32],
         records: Vec<RecordBytes>,
     ) -> Result<Self, Refusal> {
-        let tree = tree_of(&entropy, &records);
+        let (salts, tree) = tree_of(&entropy, &records);
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         let checkpoint = Checkpoint {
             network: place.network,
@@ -72,7 +73,7 @@ impl Batch {
             records_root: tree.root(),
         };
         let records = Bounded::new(records)?;
-        Self::with_tree(StoredBatch { checkpoint, entropy, records }, tree)
+        Self::with_tree(StoredBatch { checkpoint, entropy, records }, salts, tree)
     }
 
     /// Opens a batch read back from the log, checking its records against its checkpoint.
@@ -80,15 +81,15 @@ impl Batch {
     /// # Errors
     /// `Q-1105` when they do not belong together.
     pub fn open(stored: StoredBatch) -> Result<Self, Refusal> {
-        let tree = tree_of(&stored.entropy, &stored.records);
+        let (salts, tree) = tree_of(&stored.entropy, &stored.records);
         let same_count = usize::try_from(stored.checkpoint.count) == Ok(stored.records.len());
         if tree.root() != stored.checkpoint.records_root || !same_count {
             crate::refuse!(BadProof, "stored batch at height {}", stored.checkpoint.height);
         }
-        Self::with_tree(stored, tree)
+        Self::with_tree(stored, salts, tree)
     }
 
-    fn with_tree(stored: StoredBatch, tree: Tree) -> Result<Self, Refusal> {
+    fn with_tree(stored: StoredBatch, salts: Vec<Salt>, tree: Tree) -> Result<Self, Refusal> {
         let mut pages = Vec::new();
         // Pages come last in a batch, so the search ends at the first record that is none.
         for (index, bytes) in stored.records.iter().enumerate().rev() {
@@ -100,7 +101,7 @@ impl Batch {
             }
         }
         pages.reverse();
-        Ok(Self { stored, tree, pages })
+        Ok(Self { stored, salts, tree, pages })
     }
 
     /// What is appended to the log.
@@ -132,15 +133,16 @@ impl Batch {
             .find(|(at, _)| *at == index)
             .map(|(_, page)| page)
             .ok_or_else(|| Refusal::new(Code::BadProof, format!("no page at {index}")))?;
+        let missing = || Refusal::new(Code::BadProof, "page names missing records");
         let places: Vec<u32> = page.items.iter().copied().chain([index]).collect();
         let records: Option<Vec<RecordBytes>> =
             places.iter().map(|place| self.record(*place).cloned()).collect();
-        let records =
-            records.ok_or_else(|| Refusal::new(Code::BadProof, "page names missing records"))?;
+        let salts: Option<Vec<Salt>> = places.iter().map(|place| self.salt(*place)).collect();
+        let (records, salts) = records.zip(salts).ok_or_else(missing)?;
         Ok(Frame {
             checkpoint: self.signed(signature),
             page: index,
-            salts: Bounded::new(places.iter().map(|place| self.salt(*place)).collect())?,
+            salts: Bounded::new(salts)?,
             records: Bounded::new(records)?,
             proof: Bounded::new(self.tree.prove(&places))?,
         })
@@ -151,14 +153,15 @@ impl Batch {
     /// # Errors
     /// `Q-1105` when there is none.
     pub fn evidence(&self, index: u32, signature: &Signature) -> Result<Evidence, Refusal> {
-        let record = self
+        let (record, salt) = self
             .record(index)
             .cloned()
+            .zip(self.salt(index))
             .ok_or_else(|| Refusal::new(Code::BadProof, format!("no record at {index}")))?;
         Ok(Evidence {
             checkpoint: self.signed(signature),
             index,
-            salt: self.salt(index),
+            salt,
             record,
             path: Bounded::new(self.tree.prove(&[index]))?,
         })
@@ -168,8 +171,8 @@ impl Batch {
         self.stored.records.get(usize::try_from(index).ok()?)
     }
 
-    fn salt(&self, index: u32) -> Salt {
-        merkle::derive_salt(&self.stored.entropy, index)
+    fn salt(&self, index: u32) -> Option<Salt> {
+        self.salts.get(usize::try_from(index).ok()?).copied()
     }
 
     fn signed(&self, signature: &Signature) -> SignedCheckpoint {
@@ -186,11 +189,9 @@ impl Batch {
     }
 }
 
-fn tree_of(entropy: &[u8; 32], records: &[RecordBytes]) -> Tree {
-    let leaves = records
-        .iter()
-        .zip(0u32..)
-        .map(|(record, index)| merkle::leaf(&merkle::derive_salt(entropy, index), record))
-        .collect();
-    Tree::new(leaves)
+fn tree_of(entropy: &[u8; 32], records: &[RecordBytes]) -> (Vec<Salt>, Tree) {
+    let salts = merkle::derive_salts(entropy, records.len());
+    let leaves = salts.iter().zip(records).map(|(salt, record)| merkle::leaf(salt, record));
+    let tree = Tree::new(leaves.collect());
+    (salts, tree)
 }

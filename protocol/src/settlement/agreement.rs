@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::codec;
-use crate::crypto::hash::{HashLock, Tag, hash};
+use crate::crypto::hash::{HashLock, Tag, hash, hash_of};
 use crate::error::Refusal;
 use crate::limits;
 use crate::types::{
@@ -70,7 +70,7 @@ impl Header {
     /// The settlement's id.
     #[must_use]
     pub fn id(&self) -> SettlementId {
-        SettlementId(hash(Tag::Agreement, &[&codec::encode(self)]).0)
+        SettlementId(hash_of(Tag::Agreement, self).0)
     }
 
     /// Whether `domain` has legs.
@@ -114,11 +114,12 @@ impl Agreement {
     /// The blinded hash of `legs`.
     #[must_use]
     pub fn legs_hash(legs: &[Leg], blinding: &[u8; 32]) -> Hash {
-        let mut bytes = Vec::with_capacity(512);
-        for leg in legs {
-            codec::encode_into(leg, &mut bytes);
-        }
-        hash(Tag::Legs, &[blinding, &bytes])
+        codec::with_scratch(|bytes| {
+            for leg in legs {
+                codec::encode_into(leg, bytes);
+            }
+            hash(Tag::Legs, &[blinding, bytes])
+        })
     }
 
     /// The domains of `legs`, sorted, each once.

@@ -1,5 +1,6 @@
 //! Asset codes and identifiers.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use super::domain::shown;
+use super::recent::Recent;
 use super::{Domain, Hash, text_serde};
 use crate::error::{Code, Refusal};
 use crate::limits;
@@ -48,7 +50,7 @@ impl fmt::Display for AssetCode {
     }
 }
 
-crate::checked_codec!(AssetCode, String, |code| code.as_str(), |text| text.parse());
+crate::name_codec!(AssetCode, |code| code.as_str(), str::parse);
 text_serde!(AssetCode);
 
 /// A unified asset identifier, independent of any ledger: the code, the issuing domain and the
@@ -154,11 +156,24 @@ impl<Context> Decode<Context> for Uai {
     fn decode<D: bincode::de::Decoder<Context = Context>>(
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
-        UaiParts::decode(decoder).map(|parts| Self(Arc::new(parts)))
+        let parts = UaiParts::decode(decoder)?;
+        let key = parts.profile;
+        Ok(ASSETS.with_borrow_mut(|recent| {
+            if let Some(known) = recent.find(&key, |known| *known.0 == parts) {
+                return known;
+            }
+            let asset = Self(Arc::new(parts));
+            recent.put(&key, &asset);
+            asset
+        }))
     }
 }
 
 bincode::impl_borrow_decode!(Uai);
+
+std::thread_local! {
+    static ASSETS: RefCell<Recent<Uai>> = const { RefCell::new(Recent::new()) };
+}
 text_serde!(Uai);
 
 /// An ordered pair of assets: what is given, what is wanted. Text form `GIVE/WANT`.

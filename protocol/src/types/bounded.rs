@@ -97,14 +97,6 @@ impl<const MAX: usize> Bytes<MAX> {
     /// # Errors
     /// `Q-1001` when there are more than `MAX`.
     pub fn new(bytes: &[u8]) -> Result<Self, Refusal> {
-        Self::from_vec(bytes.to_vec())
-    }
-
-    /// The bytes of `bytes`, without a copy where it is exactly filled.
-    ///
-    /// # Errors
-    /// `Q-1001` when there are more than `MAX`.
-    pub fn from_vec(bytes: Vec<u8>) -> Result<Self, Refusal> {
         if bytes.len() > MAX {
             crate::refuse!(TooLarge, "{} bytes, at most {MAX}", bytes.len());
         }
@@ -145,8 +137,8 @@ impl<Context, const MAX: usize> Decode<Context> for Bytes<MAX> {
     fn decode<D: bincode::de::Decoder<Context = Context>>(
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
-        Self::from_vec(Vec::decode(decoder)?)
-            .map_err(|refusal| bincode::error::DecodeError::OtherString(refusal.to_string()))
+        let length = u64::decode(decoder)?;
+        crate::codec::read_bytes(decoder, length, MAX, Self::new)
     }
 }
 

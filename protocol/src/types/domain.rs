@@ -1,16 +1,19 @@
 //! Names of institutions, networks and holders.
 
+use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::recent::Recent;
 use super::text_serde;
 use crate::error::{Code, Refusal};
 use crate::limits;
 
 /// An institution's name: at least two DNS labels, lower case, at most 64 bytes, for instance
 /// `bank-a.example`. Ordered as text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Eq)]
 pub struct Domain(Arc<str>);
 
 impl Domain {
@@ -27,6 +30,49 @@ impl Domain {
         }
         Ok(Self(text.into()))
     }
+
+    /// As `checked`, but a name that was read lately is shared rather than made anew.
+    fn known_or_checked(text: &str) -> Result<Self, Refusal> {
+        let key = text.as_bytes();
+        DOMAINS.with_borrow_mut(|recent| {
+            if let Some(known) = recent.find(key, |known| known.as_str() == text) {
+                return Ok(known);
+            }
+            let name = Self::checked(text)?;
+            recent.put(key, &name);
+            Ok(name)
+        })
+    }
+}
+
+// Most names that are compared share their text, so the common answer needs no look at it.
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl std::hash::Hash for Domain {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl PartialOrd for Domain {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Domain {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+std::thread_local! {
+    static DOMAINS: RefCell<Recent<Domain>> = const { RefCell::new(Recent::new()) };
+    static NETWORKS: RefCell<Recent<Network>> = const { RefCell::new(Recent::new()) };
 }
 
 /// A network's name: one label, for instance `quadrille-main`. Everything signed names it.
@@ -46,7 +92,22 @@ impl Network {
         }
         Ok(Self(text.into()))
     }
+
+    fn known_or_checked(text: &str) -> Result<Self, Refusal> {
+        let key = text.as_bytes();
+        NETWORKS.with_borrow_mut(|recent| {
+            if let Some(known) = recent.find(key, |known| known.as_str() == text) {
+                return Ok(known);
+            }
+            let name = Self::checked(text)?;
+            recent.put(key, &name);
+            Ok(name)
+        })
+    }
 }
+
+// A name's length is written in one byte.
+const _: () = assert!(limits::DOMAIN_BYTES + 1 + limits::HOLDER_LOCAL_BYTES <= u8::MAX as usize);
 
 /// A customer's name at its bank: `alice@bank-a.example`. The local part holds lower-case
 /// letters, digits, `.`, `-`, `_` and `+`, and begins with a letter or digit.
@@ -125,14 +186,12 @@ macro_rules! name_type {
                 f.pad(&self.0)
             }
         }
-        crate::checked_codec!($type, String, |name| name.as_str(), |text| {
-            $type::checked(&text)
-        });
+        crate::name_codec!($type, |name| name.as_str(), $type::known_or_checked);
         text_serde!($type);
     };
 }
 
 name_type!(Domain);
 name_type!(Network);
-crate::checked_codec!(Holder, String, |holder| holder.to_string(), |text| text.parse());
+crate::name_codec!(Holder, |holder| &holder.to_string(), str::parse);
 text_serde!(Holder);

@@ -8,6 +8,7 @@ mod asset;
 mod bounded;
 mod domain;
 mod id;
+mod recent;
 mod table;
 mod time;
 

@@ -65,7 +65,8 @@ pub enum Effect {
         only: Vec<Domain>,
     },
     /// Search the log for a decision, those given back ([`crate::log::Record::Recovered`])
-    /// included. Found: send its evidence to `from`. Not found: come back
+    /// included. Found: send its evidence to `from`,
+    /// for which it is [`super::Input::Shown`]. Not found: come back
     /// with [`super::Input::NeverDecided`].
     LookUpDecision {
         /// The settlement's header.

@@ -114,6 +114,7 @@ impl State {
             | Record::Lifted(_)
             | Record::Recovered(_)
             | Record::Recovering { .. }
+            | Record::Shown(_)
             | Record::Restored => true,
         }
     }

@@ -20,9 +20,8 @@ use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use crate::error::{Code, Fault, Refusal};
 use crate::ledger::transaction::Cause;
 use crate::limits;
-use crate::log::{Evidence, FeedPage, OutcomeKind, ReceivedFrame, Record, Statement};
+use crate::log::{Evidence, FeedPage, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
-use crate::settlement::initiator::InitiatorEvent;
 use crate::types::{Domain, Hash, Height, Sequence, SettlementId, Time};
 
 /// What the validator is doing.
@@ -64,10 +63,11 @@ pub(super) enum Adoption {
     Begin(Height, Hash),
     /// A record of ours.
     Own(Box<Evidence>),
-    /// Who must hear that a settlement is final here: nobody gave back that we said so.
-    Finalise(SettlementId),
-    /// Tell them.
-    Confirm(SettlementId, BTreeSet<Domain>),
+    /// We gave this settlement up, but what that booked touched no holder, so that nobody could
+    /// give it back.
+    Release(SettlementId),
+    /// We have settled this, but nobody who was told so can say it.
+    Confirm(SettlementId),
     /// A page of a peer that we had reacted to before.
     Heard(Box<ReceivedFrame>),
     /// A page of a peer that is new to us.
@@ -97,10 +97,10 @@ impl Validator {
         Mode::Gathering(Box::new(Gathering { awaiting, guard, lost, ..Gathering::default() }))
     }
 
+    /// Everybody who may have heard us: an old log need not know whom we have met since.
     fn acquaintances(&self) -> BTreeSet<Domain> {
-        let met = |peer: &super::state::Peer| peer.sent.0 > 0 || peer.received.0 > 0;
-        let peers = self.state.peers.iter();
-        peers.filter(|(_, peer)| met(peer)).map(|(domain, _)| domain.clone()).collect()
+        let members = self.state.directory.members().map(|(domain, _)| domain);
+        members.filter(|domain| **domain != self.state.domain).cloned().collect()
     }
 
     pub(super) fn begin_recovery(&mut self, reason: String) {
@@ -120,11 +120,16 @@ impl Validator {
             Input::Command { request, command } => self.command_recovering(request, command),
             Input::Frame(frame) => self.gather_inbound(*frame),
             Input::Message { from, message } => {
-                if let Message::Resume { network, sent, received } = message {
-                    self.resume(&from, &network, sent, received);
-                    if let Mode::Gathering(gathering) = &mut self.volatile.mode {
-                        gathering.claims.insert(from, Claim { sent, received });
+                let (sent, received) = match message {
+                    Message::Resume { network, sent, received } => {
+                        self.resume(&from, &network, sent, received);
+                        (sent, received)
                     }
+                    Message::Ack { sent, received } => (sent, received),
+                    Message::Query(_) => return Ok(()),
+                };
+                if let Mode::Gathering(gathering) = &mut self.volatile.mode {
+                    gathering.claims.insert(from, Claim { sent, received });
                 }
             }
             Input::Returned { by, frame } => {
@@ -139,7 +144,7 @@ impl Validator {
                 }
             }
             Input::Connected(peer) => self.ask_to_resume(&peer),
-            Input::Tick | Input::Notice(_) | Input::NeverDecided { .. } => {}
+            Input::Tick | Input::Notice(_) | Input::Shown(_) | Input::NeverDecided { .. } => {}
         }
         Ok(())
     }
@@ -249,9 +254,10 @@ impl Validator {
             let (height, hash) = highest(&self.state, gathering.guard, &gathering.own);
             plan.push_back(Adoption::Begin(height, hash));
         }
-        let unsaid = settled_unsaid(&gathering.own);
+        let refunded = refunds(&gathering.own);
+        let finalised = finals(&gathering.own);
         let mut done = Height(0);
-        for ((height, index), evidence) in gathering.own {
+        for ((height, _), evidence) in gathering.own {
             if height != done {
                 done = height;
                 // What our pages of this height acknowledge, we had heard before them.
@@ -265,8 +271,14 @@ impl Validator {
                     }
                 }
             }
-            plan.extend(unsaid.get(&(height, index)).copied().map(Adoption::Finalise));
+            if let Some(id) = settles(&evidence).filter(|id| !finalised.contains(id)) {
+                plan.push_back(Adoption::Confirm(id));
+            }
+            let aborted = aborts(&evidence);
             plan.push_back(Adoption::Own(Box::new(evidence)));
+            if let Some(id) = aborted.filter(|id| !refunded.contains(id)) {
+                plan.push_back(Adoption::Release(id));
+            }
         }
         for frame in inbound.into_values().flatten() {
             plan.push_back(Adoption::React(Box::new(frame)));
@@ -278,8 +290,8 @@ impl Validator {
         while !self.draft.is_full() {
             let Mode::Adopting(plan) = &mut self.volatile.mode else { return Ok(()) };
             let Some(step) = plan.pop_front() else {
+                self.finish_decided(now)?;
                 self.volatile.mode = Mode::Live;
-                self.resume_settlements(now)?;
                 if self.state.adopting.is_some() {
                     self.commit(&Record::Restored)?;
                 }
@@ -294,47 +306,12 @@ impl Validator {
                     self.commit(&Record::Recovering { lost_height, lost_hash })?;
                 }
                 Adoption::Own(evidence) => self.adopt_own(evidence)?,
-                Adoption::Finalise(id) => {
-                    if let Some(known) = self.state.settlements.get(&id) {
-                        let peers = known.counterparties(&self.state.domain);
-                        plan.push_back(Adoption::Confirm(id, peers));
-                    }
-                }
-                Adoption::Confirm(settlement, peers) => {
-                    let outcome = OutcomeKind::Settle;
-                    let statement = Statement::Finalised { settlement, outcome };
-                    self.say(statement, peers.iter())?;
-                }
+                Adoption::Release(id) => self.release_aborted(now, id)?,
+                Adoption::Confirm(id) => self.confirm_settled(id)?,
                 Adoption::Heard(frame) => {
                     self.commit(&Record::Received(frame))?;
                 }
                 Adoption::React(frame) => self.handle_frame(now, *frame)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Decisions that came back without what we made of them are carried out now.
-    fn resume_settlements(&mut self, now: Time) -> Result<(), Fault> {
-        let decided: Vec<(SettlementId, OutcomeKind, bool)> = self
-            .state
-            .settlements
-            .sorted()
-            .iter()
-            .filter_map(|(id, known)| Some((**id, known.decision?, known.initiator.is_some())))
-            .collect();
-        for (id, outcome, initiates) in decided {
-            match (initiates, outcome) {
-                (false, _) => self.conclude_as_participant(now, id, outcome)?,
-                (true, OutcomeKind::Refund) => {
-                    self.initiate(now, id, InitiatorEvent::DecidedRefund)?;
-                }
-                (true, OutcomeKind::Settle) => {
-                    let settlement = self.state.settlements.get(&id);
-                    if settlement.is_some_and(|known| self.is_owed_provably(known)) {
-                        self.initiate(now, id, InitiatorEvent::DecidedSettle)?;
-                    }
-                }
             }
         }
         Ok(())
@@ -352,27 +329,44 @@ impl Validator {
     }
 }
 
-/// The places of transactions that settled something of which nobody gave back that we said so.
-fn settled_unsaid(
-    own: &BTreeMap<(Height, u32), Evidence>,
-) -> BTreeMap<(Height, u32), SettlementId> {
-    let mut settled = BTreeMap::new();
-    let mut said = BTreeSet::new();
-    for (place, evidence) in own {
-        match evidence.read() {
-            Ok(Record::Transaction(transaction)) => {
-                if let Cause::Settled(id) = transaction.cause {
-                    settled.insert(*place, id);
-                }
-            }
-            Ok(Record::Statement(Statement::Finalised { settlement, .. })) => {
-                said.insert(settlement);
-            }
-            Ok(_) | Err(_) => {}
-        }
+/// The settlement that a lost record of ours gave up.
+fn aborts(evidence: &Evidence) -> Option<SettlementId> {
+    match evidence.read() {
+        Ok(Record::Statement(Statement::Aborted(aborted))) => Some(aborted.settlement),
+        Ok(_) | Err(_) => None,
     }
-    settled.retain(|_, id| !said.contains(id));
-    settled
+}
+
+/// The settlement that a lost record of ours settled.
+fn settles(evidence: &Evidence) -> Option<SettlementId> {
+    match evidence.read() {
+        Ok(Record::Transaction(transaction)) => match transaction.cause {
+            Cause::Settled(id) => Some(id),
+            _ => None,
+        },
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// The settlements of which we are known to have said that they are final here.
+fn finals(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
+    let said = |evidence: &Evidence| match evidence.read() {
+        Ok(Record::Statement(Statement::Finalised { settlement, .. })) => Some(settlement),
+        Ok(_) | Err(_) => None,
+    };
+    own.values().filter_map(said).collect()
+}
+
+/// The settlements whose refund came back.
+fn refunds(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
+    let refund = |evidence: &Evidence| match evidence.read() {
+        Ok(Record::Transaction(transaction)) => match transaction.cause {
+            Cause::Refunded(id) => Some(id),
+            _ => None,
+        },
+        Ok(_) | Err(_) => None,
+    };
+    own.values().filter_map(refund).collect()
 }
 
 /// The highest checkpoint that was ever signed, as far as guard and evidence know.

@@ -16,7 +16,7 @@ use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::limits;
 use crate::log::record::{Aborted, Decided, Revealed};
-use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement};
+use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement, VerifiedEvidence};
 use crate::sabotage::{Bug, planted};
 use crate::settlement::agreement::{Agreement, Header, Leg};
 use crate::settlement::decider::{self, DeciderAct, DeciderEvent};
@@ -444,6 +444,17 @@ impl Validator {
             self.misbehaved(from, Code::AlreadyDecided, id.to_string());
             return Ok(());
         }
+        self.conclude_known(now, id, kind)
+    }
+
+    /// The decision is in our log: apply it, unless that was done.
+    fn conclude_known(
+        &mut self,
+        now: Time,
+        id: SettlementId,
+        kind: OutcomeKind,
+    ) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
         if settlement.initiator.is_some() {
             let proven = self.is_owed_provably(settlement);
             return match kind {
@@ -451,7 +462,8 @@ impl Validator {
                     self.initiate(now, id, InitiatorEvent::DecidedSettle)
                 }
                 OutcomeKind::Settle => {
-                    self.misbehaved(from, Code::MissingEvidence, id.to_string());
+                    let decider = settlement.header.decider.clone();
+                    self.misbehaved(&decider, Code::MissingEvidence, id.to_string());
                     Ok(())
                 }
                 OutcomeKind::Refund => self.initiate(now, id, InitiatorEvent::DecidedRefund),
@@ -461,7 +473,7 @@ impl Validator {
     }
 
     /// Whether whoever owes us something in `settlement` is provably bound to it.
-    pub(super) fn is_owed_provably(&self, settlement: &Settlement) -> bool {
+    fn is_owed_provably(&self, settlement: &Settlement) -> bool {
         settlement.debtors_locked(&self.state.domain) || planted(Bug::CreditWithoutEvidence)
     }
 
@@ -587,6 +599,46 @@ impl Validator {
         Ok(postings)
     }
 
+    /// After a recovery: what was decided but not applied, because what it booked touched no
+    /// holder who could have given it back, is applied now.
+    pub(super) fn finish_decided(&mut self, now: Time) -> Result<(), Fault> {
+        let open: Vec<(SettlementId, OutcomeKind)> = self
+            .state
+            .settlements
+            .sorted()
+            .into_iter()
+            .filter_map(|(id, known)| known.decision.map(|decision| (*id, decision)))
+            .collect();
+        for (id, decision) in open {
+            self.conclude_known(now, id, decision)?;
+        }
+        let offers = self.state.offers.sorted();
+        let done: Vec<OrderId> =
+            offers.into_iter().filter(|(_, offer)| offer.is_done()).map(|(id, _)| *id).collect();
+        for offer in done {
+            self.draft.offer_changed(offer);
+        }
+        Ok(())
+    }
+
+    /// We have settled `id`: those who share a leg with us must hear it, perhaps once more.
+    pub(super) fn confirm_settled(&mut self, id: SettlementId) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
+        let counterparties = settlement.counterparties(&self.state.domain);
+        let statement = Statement::Finalised { settlement: id, outcome: OutcomeKind::Settle };
+        self.say(statement, counterparties.iter())?;
+        Ok(())
+    }
+
+    /// We gave `id` up; its legs are still set aside.
+    pub(super) fn release_aborted(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
+        let aborted =
+            self.state.settlements.get(&id).is_some_and(|known| {
+                known.initiator == Some(crate::settlement::Initiator::Aborted)
+            });
+        if aborted { self.book_outcome(now, id, OutcomeKind::Refund) } else { Ok(()) }
+    }
+
     /// Asks the decider, and goes on asking.
     pub(super) fn query(&mut self, now: Time, id: SettlementId, wait: Duration) {
         let Some(settlement) = self.state.settlements.get(&id) else { return };
@@ -642,6 +694,25 @@ impl Validator {
             self.commit(&Record::Queried(Box::new(header.clone())))?;
         }
         self.decide_if_due(now, id)
+    }
+
+    /// The decider answers a query with its decision. Only a refund can have passed us by: it
+    /// takes our own lock to settle, so then we knew of the settlement when its feed told us.
+    pub(super) fn handle_shown(
+        &mut self,
+        now: Time,
+        shown: &VerifiedEvidence,
+    ) -> Result<(), Fault> {
+        let Record::Statement(Statement::Decided(decided)) = shown.record() else { return Ok(()) };
+        let from = shown.evidence().domain().clone();
+        let missed = self.state.settlements.get(&decided.settlement).is_some_and(|known| {
+            known.header.decider == from && known.decision.is_none() && known.decider.is_none()
+        });
+        if !missed || decided.outcome.kind() != OutcomeKind::Refund {
+            return Ok(());
+        }
+        self.commit(&Record::Shown(Box::new(shown.evidence().clone())))?;
+        self.decision_arrived(now, &from, decided)
     }
 
     /// The decider's deadline, seen by whatever made us look.
