@@ -13,7 +13,7 @@ fn signed_order(order: &Order) -> SignedOrder {
     let bytes = codec::encode(order);
     let signature = key(1).sign(Tag::Order, &bytes);
     SignedOrder {
-        order: Bytes::from_vec(bytes).unwrap(),
+        order: Bytes::new(&bytes).unwrap(),
         key: key(1).public().id(),
         signature,
         second: None,
@@ -86,7 +86,7 @@ fn bytes_that_are_no_order_are_refused_though_signed() {
         [(Code::TrailingBytes, trailing), (Code::Malformed, short), (Code::Malformed, Vec::new())];
     for (code, bytes) in cases {
         let signature = key(1).sign(Tag::Order, &bytes);
-        let order = Bytes::from_vec(bytes).unwrap();
+        let order = Bytes::new(&bytes).unwrap();
         let signed = SignedOrder { order, signature, ..signed_order(&self::order(7)) };
         refused(code, verify(signed, None));
     }
@@ -98,7 +98,7 @@ fn no_changed_byte_of_an_order_is_accepted() {
     for at in 0..signed.order.len() {
         let mut bytes = signed.order.to_vec();
         bytes[at] ^= 1;
-        let changed = SignedOrder { order: Bytes::from_vec(bytes).unwrap(), ..signed.clone() };
+        let changed = SignedOrder { order: Bytes::new(&bytes).unwrap(), ..signed.clone() };
         refused(Code::BadSignature, verify(changed, None));
     }
 }

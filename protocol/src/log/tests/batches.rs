@@ -126,7 +126,7 @@ fn more_records_than_a_batch_can_have_are_refused() {
 fn a_page_that_cannot_be_read_does_not_close_a_batch() {
     let mut bytes = page("b", &[0]).to_bytes().unwrap().to_vec();
     bytes.pop();
-    let bytes = RecordBytes::from_vec(bytes).unwrap();
+    let bytes = RecordBytes::new(&bytes).unwrap();
     let records = vec![locked(1).to_bytes().unwrap(), bytes];
     refused(Code::Malformed, Batch::close(place("a", 7), ENTROPY, records));
 }

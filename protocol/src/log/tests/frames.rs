@@ -217,7 +217,7 @@ fn statements_that_nobody_knows_keep_their_number_and_count_for_nothing() {
 fn a_statement_over_the_limit_counts_for_nothing() {
     let mut bytes = locked(1).to_bytes().unwrap().to_vec();
     bytes.resize(crate::limits::RECORD_BYTES + 1, 0);
-    let records = vec![RecordBytes::from_vec(bytes).unwrap(), page("b", &[0]).to_bytes().unwrap()];
+    let records = vec![RecordBytes::new(&bytes).unwrap(), page("b", &[0]).to_bytes().unwrap()];
     let frame = receive(&Said::bytes(place("a", 7), "a", records).frame(1), &members()).unwrap();
     assert_eq!(frame.items()[0].statement, None);
 }

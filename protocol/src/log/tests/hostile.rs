@@ -16,7 +16,7 @@ fn nested(depth: usize) -> RecordBytes {
         };
         let locks: Vec<Option<Lock>> = Vec::new();
         let received = codec::encode(&(15u32, codec::encode(&frame), locks));
-        bytes = RecordBytes::from_vec(received).unwrap();
+        bytes = RecordBytes::new(&received).unwrap();
     }
     bytes
 }
@@ -46,7 +46,7 @@ fn evidence_of_frames_inside_one_another_does_not_exhaust_the_stack() {
 /// A frame of exactly this many bytes, with a statement that nobody knows.
 fn frame_of(length: usize) -> Vec<u8> {
     let with = |filling: usize| {
-        let filling = RecordBytes::from_vec(vec![255; filling]).unwrap();
+        let filling = RecordBytes::new(&vec![255; filling]).unwrap();
         let records = vec![filling, page("b", &[0]).to_bytes().unwrap()];
         codec::encode(&Said::bytes(place("a", 7), "a", records).frame(1))
     };
