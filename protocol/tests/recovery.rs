@@ -363,3 +363,42 @@ fn a_stop_in_the_middle_of_adopting_loses_nothing() {
     assert_eq!(market.balances()[..2], [(9_300, 0), (500, 0)]);
     market.net.check_quiet();
 }
+
+#[test]
+fn a_decision_given_back_without_its_settlement_is_not_made_otherwise_later() {
+    let mut market = payment();
+    let copy = market.net.banks[0].log.len();
+    market.net.run();
+    assert_eq!(market.balances()[1], (500, 0));
+    let boot = boot(&market, 0, true);
+    market.net.restart(0, copy, boot);
+    // The initiator is away, and is given up on.
+    market.net.wire.clear();
+    market.net.banks[1].inputs.clear();
+    market.net.banks[0].inputs.clear();
+    let there = market.net.domain(2);
+    market.net.banks[0].inputs.push_back(Input::Connected(there));
+    for command in [Command::GiveUpOn(market.net.domain(1)), Command::CustomersHeard] {
+        let request = market.net.banks[0].request();
+        market.net.banks[0].inputs.push_back(Input::Command { request, command });
+    }
+    for at in [0, 2, 0, 0].repeat(4) {
+        market.net.turn(at);
+        market.net.wire.retain(|(from, to, _)| *from != 1 && *to != 1);
+        while let Some((from, to, wire)) = market.net.wire.pop_front() {
+            let _ = market.net.deliver(from, to, wire);
+        }
+    }
+    assert!(!market.net.banks[0].validator.is_recovering());
+    // It comes back with its agreement and its reveal, too late.
+    market.net.now = market.net.now.after(Duration(60_000));
+    for (at, other) in [(0, 1), (1, 0)] {
+        let other = market.net.domain(other);
+        market.net.banks[at].inputs.push_back(Input::Connected(other));
+    }
+    market.net.run();
+    for span_ms in [3_000, 30_000, 60_000] {
+        market.net.pass(span_ms);
+    }
+    assert!(!market.net.banks[0].said().contains(&"Decided(refund)"));
+}
