@@ -5,13 +5,13 @@ use bincode::{Decode, Encode};
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
 use super::evidence::{Evidence, RecordBytes};
 use super::feed::{FeedPage, Frame};
-use super::record::Record;
+use super::record::{Record, Statement};
 use crate::codec;
 use crate::crypto::merkle::{self, Salt, Tree};
 use crate::crypto::suite::Signature;
 use crate::error::{Code, Refusal};
 use crate::limits;
-use crate::types::{Bounded, Domain, Epoch, Hash, Height, Network, Time};
+use crate::types::{Bounded, Domain, Epoch, Hash, Height, Network, SettlementId, Time};
 
 /// Where a batch stands in its log: everything of the checkpoint that the records do not give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +164,22 @@ impl Batch {
             salt,
             record,
             path: Bounded::new(self.tree.prove(&[index]))?,
+        })
+    }
+
+    /// Evidence of the decision on `id` in this batch, what a recovery gave back included: the
+    /// answer to a query for a settlement that the validator has forgotten.
+    #[must_use]
+    pub fn decision_on(&self, id: &SettlementId, signature: &Signature) -> Option<Evidence> {
+        let decides = |record: &Record| matches!(record, Record::Statement(Statement::Decided(known)) if known.settlement == *id);
+        self.stored.records.iter().zip(0u32..).find_map(|(bytes, index)| {
+            match Record::read(bytes).ok()? {
+                Record::Recovered(evidence) => {
+                    evidence.read().is_ok_and(|inner| decides(&inner)).then_some(*evidence)
+                }
+                record if decides(&record) => self.evidence(index, signature).ok(),
+                _ => None,
+            }
         })
     }
 

@@ -93,6 +93,8 @@ pub enum Record {
     /// A decision that its decider showed us when we asked, because its feed had told us before
     /// we had heard of the settlement.
     Shown(Box<Evidence>),
+    /// All that came back is written down again, and reacted to.
+    Restored,
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -384,6 +386,7 @@ impl Record {
             Record::Recovered(_) => "Recovered",
             Record::Recovering { .. } => "Recovering",
             Record::Shown(_) => "Shown",
+            Record::Restored => "Restored",
         }
     }
 }

@@ -209,6 +209,9 @@ impl Validator {
             let Some(step) = plan.pop_front() else {
                 self.finish_decided(now)?;
                 self.volatile.mode = Mode::Live;
+                if self.state.adopting.is_some() {
+                    self.commit(&Record::Restored)?;
+                }
                 self.rebuild_timers(now);
                 self.list_own_offers(now);
                 self.greet_peers();

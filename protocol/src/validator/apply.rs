@@ -92,9 +92,17 @@ impl State {
             }
             Record::Recovered(evidence) => {
                 let record = evidence.read().map_err(broken)?;
-                self.apply_recovered(&record, evidence.checkpoint.checkpoint.height)
+                let height = evidence.checkpoint.checkpoint.height;
+                self.adopting = Some((height, evidence.index));
+                self.apply_recovered(&record, height)
+            }
+            Record::Restored => {
+                self.adopting = None;
+                Ok(())
             }
             Record::Recovering { lost_height, lost_hash } => {
+                // Stopped in the middle of it, it goes on where it stopped.
+                self.adopting = self.adopting.or(Some((self.height, u32::MAX)));
                 self.height = *lost_height;
                 self.head = *lost_hash;
                 Ok(())
@@ -340,6 +348,7 @@ impl State {
         if outcome == OutcomeKind::Refund && settlement.participant == Some(Participant::Proposed) {
             settlement.participant = Some(Participant::Declined);
         }
+        self.foregone.remove(&decided.settlement);
         self.close_if_done(&decided.settlement);
         Ok(())
     }

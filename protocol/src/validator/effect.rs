@@ -64,7 +64,8 @@ pub enum Effect {
         /// Only to these domains; empty for everybody.
         only: Vec<Domain>,
     },
-    /// Search the log for a decision. Found: send its evidence to `from`,
+    /// Search the log for a decision, those given back ([`crate::log::Record::Recovered`])
+    /// included. Found: send its evidence to `from`,
     /// for which it is [`super::Input::Shown`]. Not found: come back
     /// with [`super::Input::NeverDecided`].
     LookUpDecision {

@@ -12,15 +12,16 @@ use crate::ledger::order::Action;
 use crate::ledger::transaction::Cause;
 use crate::log::record::{Aborted, Decided, Revealed};
 use crate::log::{OutcomeKind, Record, Statement};
-use crate::settlement::agreement::Leg;
-use crate::settlement::{Decider, Initiator, Participant, Settlement};
-use crate::types::Height;
+use crate::settlement::{Decider, Initiator, Leg, Participant, Settlement};
+use crate::types::{Height, Ubi};
 
 impl State {
     /// Applies one of our own lost records.
     pub(super) fn apply_recovered(&mut self, record: &Record, height: Height) -> Result<(), Fault> {
         if self.fits(record) {
-            return self.apply(record, height);
+            self.apply(record, height)?;
+            self.infer_decision(record);
+            return Ok(());
         }
         match record {
             // Refunded before anybody had heard of it: only the booking is left to say so.
@@ -29,21 +30,17 @@ impl State {
             }
             Record::Transaction(transaction) => {
                 for entry in &transaction.entries {
-                    if let Some(ledger) = self.books.ledgers.get_mut(&entry.ledger) {
-                        ledger.status = Status::Frozen;
-                    }
+                    self.freeze(&entry.ledger);
                 }
             }
-            Record::Statement(Statement::Decided(decided)) => {
-                self.foregone.insert(decided.settlement, decided.outcome.kind());
-            }
-            // What we promised without the funds that stood behind it.
-            Record::Statement(Statement::Agreed(agreement)) => {
-                self.freeze_givers(&agreement.legs);
-            }
+            // What it promises is no longer set aside here: nobody may spend it meanwhile.
+            Record::Statement(Statement::Agreed(agreement)) => self.freeze_givers(&agreement.legs),
             Record::Statement(Statement::Locked(id)) => {
                 let legs = self.settlements.get(id).map(|known| known.legs.clone());
                 self.freeze_givers(&legs.unwrap_or_default());
+            }
+            Record::Statement(Statement::Decided(decided)) => {
+                self.foregone.insert(decided.settlement, decided.outcome.kind());
             }
             _ => {}
         }
@@ -55,26 +52,46 @@ impl State {
             && self.books.continues(transaction)
     }
 
+    /// A holder brought back how a settlement ended here, and nobody the decision on it, which
+    /// was ours: it can only be decided that way again.
+    fn infer_decision(&mut self, record: &Record) {
+        let Record::Transaction(transaction) = record else { return };
+        let (id, outcome) = match &transaction.cause {
+            Cause::Settled(id) => (id, OutcomeKind::Settle),
+            Cause::Refunded(id) => (id, OutcomeKind::Refund),
+            _ => return,
+        };
+        if self.settlements.get(id).is_some_and(|known| known.decider == Some(Decider::Open)) {
+            self.foregone.insert(*id, outcome);
+        }
+    }
+
+    fn freeze(&mut self, ledger: &Ubi) {
+        if let Some(ledger) = self.books.ledgers.get_mut(ledger) {
+            ledger.status = Status::Frozen;
+        }
+    }
+
     fn freeze_givers(&mut self, legs: &[Leg]) {
-        for leg in legs.iter().filter(|leg| leg.from.domain == self.domain) {
-            if let Some(ledger) = self.books.ledgers.get_mut(&leg.from.ledger) {
-                ledger.status = Status::Frozen;
+        for leg in legs {
+            if leg.from.domain == self.domain && leg.order.is_some() {
+                self.freeze(&leg.from.ledger);
             }
         }
     }
 
-    /// A settlement that we meet again after our decision was lost and given back.
+    /// A settlement that we meet again after our decision on it was lost and given back: the
+    /// decision stands.
     pub(super) fn recall(&mut self, settlement: &mut Settlement) {
         if settlement.decider.is_none() {
             return;
         }
-        if let Some(outcome) = self.foregone.remove(&settlement.id) {
-            settlement.decider = Some(match outcome {
-                OutcomeKind::Settle => Decider::Settled,
-                OutcomeKind::Refund => Decider::Refunded,
-            });
-            settlement.decision = Some(outcome);
-        }
+        let Some(outcome) = self.foregone.remove(&settlement.id) else { return };
+        settlement.decider = Some(match outcome {
+            OutcomeKind::Settle => Decider::Settled,
+            OutcomeKind::Refund => Decider::Refunded,
+        });
+        settlement.decision = Some(outcome);
     }
 
     /// Whether everything that a lost record of ours rests on is here.
@@ -106,7 +123,8 @@ impl State {
             | Record::Lifted(_)
             | Record::Recovered(_)
             | Record::Recovering { .. }
-            | Record::Shown(_) => true,
+            | Record::Shown(_)
+            | Record::Restored => true,
         }
     }
 

@@ -79,6 +79,8 @@ impl Validator {
             let same = guard.hash == self.state.head;
             guard.height > self.state.height || (guard.height == self.state.height && !same)
         });
+        // It stopped while it was writing down again what it had lost.
+        let lost = lost || self.state.adopting.is_some();
         let awaiting = self.acquaintances();
         if !lost && (apart || awaiting.is_empty()) {
             return Mode::Live;
@@ -223,15 +225,16 @@ impl Validator {
     }
 
     fn keep_own(&mut self, evidence: Evidence) {
-        let height = evidence.checkpoint.checkpoint.height;
+        let place = (evidence.checkpoint.checkpoint.height, evidence.index);
+        let last = self.state.adopting.unwrap_or((self.state.height, u32::MAX));
         let Mode::Gathering(gathering) = &mut self.volatile.mode else { return };
-        if height <= self.state.height {
+        if place <= last {
             return;
         }
         gathering.lost = true;
         gathering.overflow |= gathering.own.len() >= limits::RECOVERED_RECORDS;
         if !gathering.overflow {
-            gathering.own.insert((height, evidence.index), evidence);
+            gathering.own.insert(place, evidence);
         }
     }
 

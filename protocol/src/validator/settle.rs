@@ -384,6 +384,14 @@ impl Validator {
     ) -> Result<(), Fault> {
         let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
         let Some(mut state) = settlement.decider else { return Ok(()) };
+        // What was decided before the decision was lost is decided again, whatever the clock says.
+        let complete = settlement.preimage.is_some() && settlement.all_locked();
+        let event = match self.state.foregone.get(&id) {
+            None => event,
+            Some(OutcomeKind::Refund) => DeciderEvent::Expired,
+            Some(OutcomeKind::Settle) if complete => DeciderEvent::Reveal,
+            Some(OutcomeKind::Settle) => return Ok(()),
+        };
         if planted(Bug::TwoDecisions) && matches!(event, DeciderEvent::Expired) {
             state = crate::settlement::Decider::Open;
         }
@@ -469,7 +477,7 @@ impl Validator {
         settlement.debtors_locked(&self.state.domain) || planted(Bug::CreditWithoutEvidence)
     }
 
-    fn conclude_as_participant(
+    pub(super) fn conclude_as_participant(
         &mut self,
         now: Time,
         id: SettlementId,

@@ -53,6 +53,8 @@ pub struct State {
     pub tombstones: BTreeSet<(Domain, AgreementNumber, SettlementId)>,
     /// Settlements that we are known to have decided although what they were is lost.
     pub foregone: BTreeMap<SettlementId, OutcomeKind>,
+    /// While lost records are written down again: the place of the last one.
+    pub adopting: Option<(Height, u32)>,
     /// Feeds to and from peers.
     pub peers: BTreeMap<Domain, Peer>,
     /// Takes that have arrived, counted for the order of arrival.
@@ -111,6 +113,7 @@ impl State {
             settlements: Table::default(),
             tombstones: BTreeSet::new(),
             foregone: BTreeMap::new(),
+            adopting: None,
             peers: BTreeMap::new(),
             arrivals: 0,
         }

@@ -702,16 +702,8 @@ impl Bank {
     }
 
     fn has_decided(&self, id: &SettlementId) -> bool {
-        let decides = |record: &Record| {
-            matches!(
-                record, Record::Statement(Statement::Decided(d)) if d.settlement == *id
-            )
-        };
-        // What a recovery gave back was said as well.
-        self.records().iter().any(|record| match record {
-            Record::Recovered(evidence) => evidence.read().is_ok_and(|inner| decides(&inner)),
-            other => decides(other),
-        })
+        let mut batches = self.batches.values();
+        batches.any(|(batch, signature)| batch.decision_on(id, signature).is_some())
     }
 
     /// Evidence of the last record that `wanted` picks.

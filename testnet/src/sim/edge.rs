@@ -14,7 +14,7 @@ use quadrille_protocol::log::{
 };
 use quadrille_protocol::sabotage::{Bug, planted};
 use quadrille_protocol::settlement::Header;
-use quadrille_protocol::types::{Domain, Height, Sequence, SettlementId};
+use quadrille_protocol::types::{Domain, Height, Sequence};
 use quadrille_protocol::validator::{Effect, Effects, Event, Input, Message, Validator};
 
 use super::broken::{Broken, Checked};
@@ -306,10 +306,11 @@ impl World {
     fn look_up(&mut self, node: usize, header: &Header, from: &Domain) {
         let id = header.id();
         self.figures.look_ups += 1;
-        let found = self.nodes[node].sealed.iter().rev().find_map(|sealed| {
-            let place = decision_place(&sealed.batch, &id)?;
-            sealed.batch.evidence(place, sealed.signature.as_ref()?).ok()
-        });
+        let found = self.nodes[node]
+            .sealed
+            .iter()
+            .rev()
+            .find_map(|sealed| sealed.batch.decision_on(&id, sealed.signature.as_ref()?));
         match (found, self.index(from)) {
             (Some(evidence), Some(to)) => {
                 self.send(node, to, &Packet::Shown(codec::encode(&evidence).into()));
@@ -444,17 +445,6 @@ fn reveals(batch: &Batch) -> bool {
         .records
         .iter()
         .any(|bytes| matches!(Record::read(bytes), Ok(Record::Statement(Statement::Revealed(_)))))
-}
-
-fn decision_place(batch: &Batch, id: &SettlementId) -> Option<u32> {
-    batch.stored().records.iter().zip(0u32..).find_map(|(bytes, place)| {
-        match Record::read(bytes).ok()? {
-            Record::Statement(Statement::Decided(decided)) if decided.settlement == *id => {
-                Some(place)
-            }
-            _ => None,
-        }
-    })
 }
 
 fn statement_text(statement: &Statement) -> String {

@@ -200,6 +200,7 @@ fn own_records() -> Vec<Record> {
         Record::Recovered(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
         Record::Recovering { lost_height: Height(3), lost_hash: Hash([1; 32]) },
         Record::Shown(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
+        Record::Restored,
     ]
 }
 
@@ -235,6 +236,7 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::Recovered(_) => 20,
         Record::Recovering { .. } => 21,
         Record::Shown(_) => 22,
+        Record::Restored => 23,
     }
 }
 

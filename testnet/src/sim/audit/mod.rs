@@ -144,7 +144,8 @@ impl Audit {
             | Record::OfferClosed(_)
             | Record::Book(_)
             | Record::Suspended(_)
-            | Record::Lifted(_) => Ok(()),
+            | Record::Lifted(_)
+            | Record::Restored => Ok(()),
         }
     }
 
