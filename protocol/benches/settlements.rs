@@ -78,8 +78,8 @@ fn prepare(net: &mut Net, count: usize) -> (Customer, Customer, Orders) {
 
 fn settle(signing: Signing, count: usize, together: usize) -> Row {
     let mut net = Net::new(2, signing);
-    net.keep = false;
     let (alice, bob, orders) = prepare(&mut net, count);
+    net.keep = false;
     net.counts = Counts::default();
     let began = Instant::now();
     for (offers, takes) in orders.offers.chunks(together).zip(orders.takes.chunks(together)) {
@@ -146,7 +146,11 @@ fn median(mut run: impl FnMut()) -> Span {
 }
 
 /// The middle one of three runs by speed.
-fn middle(signing: Signing, count: usize, together: usize) -> Row {
+fn middle(signing: Signing, together: usize, most: usize, few: Option<usize>) -> Row {
+    if let Some(few) = few {
+        return settle(signing, few, together);
+    }
+    let count = if together == 1 { most / 8 } else { most };
     let mut rows: Vec<Row> = (0..3).map(|_| settle(signing, count, together)).collect();
     rows.sort_by_key(|row| row.span);
     rows.remove(1)
@@ -154,8 +158,10 @@ fn middle(signing: Signing, count: usize, together: usize) -> Row {
 
 fn main() {
     // `-- none` or `-- signed` runs one half; cargo's own `--bench` is not for us.
-    let only = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-    let wanted = |half: &str| only.as_deref().is_none_or(|only| only == half);
+    // A number after it makes each row that many settlements, once: for a profiler.
+    let words: Vec<String> = std::env::args().skip(1).filter(|w| !w.starts_with('-')).collect();
+    let (only, few) = (words.first(), words.get(1).map(|number| number.parse().unwrap()));
+    let wanted = |half: &str| only.is_none_or(|only| only == half);
     println!("two-party settlements through two validators in one process, one core");
     println!(
         "{:<32} {:>12} {:>10} {:>12} {:>10} {:>10} {:>10}",
@@ -169,19 +175,15 @@ fn main() {
     );
     for together in [1, 64, 1024] {
         if wanted("none") {
-            print(&middle(Signing::Off, count_for(together, 20_480), together));
+            print(&middle(Signing::Off, together, 20_480, few));
         }
     }
     for holders in [Suite::Ed25519, Suite::HybridMlDsa65] {
         let signing = Signing::Real { domains: Suite::HybridMlDsa65, holders };
         for together in [1, 64, 1024].into_iter().filter(|_| wanted("signed")) {
-            print(&middle(signing, count_for(together, 4_096), together));
+            print(&middle(signing, together, 4_096, few));
         }
     }
-}
-
-fn count_for(together: usize, most: usize) -> usize {
-    if together == 1 { most / 8 } else { most }
 }
 
 fn print(row: &Row) {

@@ -71,8 +71,16 @@ impl Settlement {
     /// A settlement of which nothing has happened yet.
     #[must_use]
     pub fn new(header: Header, legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>) -> Self {
+        Self::with_id(header.id(), header, legs)
+    }
+
+    fn with_id(
+        id: SettlementId,
+        header: Header,
+        legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>,
+    ) -> Self {
         Self {
-            id: header.id(),
+            id,
             header,
             legs,
             initiator: None,
@@ -90,6 +98,12 @@ impl Settlement {
     #[must_use]
     pub fn of_agreement(agreement: &Agreement) -> Self {
         Self::new(agreement.header.clone(), agreement.legs.clone())
+    }
+
+    /// As [`Settlement::of_agreement`] where the header's id is known already.
+    #[must_use]
+    pub(crate) fn of_agreement_with_id(id: SettlementId, agreement: &Agreement) -> Self {
+        Self::with_id(id, agreement.header.clone(), agreement.legs.clone())
     }
 
     /// Whether every party's lock is proven to us.

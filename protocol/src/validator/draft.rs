@@ -102,7 +102,7 @@ impl Validator {
             }
             batch = Some(Arc::new(self.seal(now, entropy)?));
         }
-        let wake = self.volatile.timers.first().map(|(at, _)| *at);
+        let wake = self.volatile.timers.first();
         Ok(Effects { batch, after, wake, more: self.has_more_to_recover() })
     }
 

@@ -23,8 +23,7 @@ impl State {
         if planted(Bug::LimitNotReserved) {
             return Ok(());
         }
-        let domain = self.domain.clone();
-        for (peer, asset, amount) in incoming(legs, &domain) {
+        for (peer, asset, amount) in incoming(legs, &self.domain) {
             self.books.correspondent_mut(peer, asset).reserve(amount)?;
         }
         Ok(())
@@ -34,8 +33,7 @@ impl State {
         if planted(Bug::LimitNotReserved) {
             return Ok(());
         }
-        let domain = self.domain.clone();
-        for (peer, asset, amount) in incoming(legs, &domain) {
+        for (peer, asset, amount) in incoming(legs, &self.domain) {
             self.books.correspondent_mut(peer, asset).release(amount)?;
         }
         Ok(())
@@ -88,6 +86,9 @@ impl State {
 
     /// The initiator's numbers have passed these tombstones: it can never bring them up again.
     pub(super) fn bury_tombstones(&mut self, initiator: &Domain, header: &Header) {
+        if self.tombstones.is_empty() {
+            return;
+        }
         let passed: Vec<_> = self
             .tombstones
             .range((initiator.clone(), crate::types::AgreementNumber(0), SettlementId::default())..)
