@@ -131,14 +131,24 @@ impl Settlement {
     /// The domains that `domain` shares a leg with.
     #[must_use]
     pub fn counterparties(&self, domain: &Domain) -> BTreeSet<Domain> {
-        self.legs
-            .iter()
-            .filter_map(|leg| match (leg.from.domain == *domain, leg.to.domain == *domain) {
-                (true, false) => Some(leg.to.domain.clone()),
-                (false, true) => Some(leg.from.domain.clone()),
+        self.across(domain).cloned().collect()
+    }
+
+    /// Whether all that `domain` shares a leg with have said that they are final.
+    #[must_use]
+    pub fn is_confirmed(&self, domain: &Domain) -> bool {
+        self.across(domain).all(|peer| self.confirmed.contains(peer))
+    }
+
+    /// For each leg between `domain` and another one, that other one.
+    fn across<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = &'a Domain> {
+        self.legs.iter().filter_map(move |leg| {
+            match (leg.from.domain == *domain, leg.to.domain == *domain) {
+                (true, false) => Some(&leg.to.domain),
+                (false, true) => Some(&leg.from.domain),
                 (true, true) | (false, false) => None,
-            })
-            .collect()
+            }
+        })
     }
 
     /// What each ledger of `domain` gives and gets, per asset, in the order of the legs.

@@ -65,18 +65,21 @@ impl State {
     /// Forgets a settlement that is final here and confirmed by those who share a leg with us.
     pub(super) fn close_if_done(&mut self, id: &SettlementId) {
         let Some(settlement) = self.settlements.get(id) else { return };
+        if !settlement.is_final() {
+            return;
+        }
         let confirmed = match settlement.decision {
-            Some(OutcomeKind::Settle) => settlement
-                .counterparties(&self.domain)
-                .iter()
-                .all(|peer| settlement.confirmed.contains(peer)),
+            Some(OutcomeKind::Settle) => settlement.is_confirmed(&self.domain),
             Some(OutcomeKind::Refund) => true,
             // Nothing was promised, so nobody's decision matters here.
             None => settlement.participant.is_some() && settlement.decider.is_none(),
         };
         let header = &settlement.header;
-        let key = (header.initiator.clone(), header.number, *id);
-        if !settlement.is_final() || !confirmed || self.tombstones.contains(&key) {
+        let buried = || {
+            let key = (header.initiator.clone(), header.number, *id);
+            self.tombstones.contains(&key)
+        };
+        if !confirmed || buried() {
             return;
         }
         if let Some(closed) = self.settlements.remove(id) {
