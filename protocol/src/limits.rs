@@ -62,6 +62,8 @@ pub const PAYMENT_HOPS: usize = AGREEMENT_PARTIES - 2;
 
 /// Open settlements shared with one peer.
 pub const OPEN_SETTLEMENTS_PER_PEER: usize = 4096;
+/// Settlements for whose decision the log is searched at one time.
+pub const DECISION_SEARCHES: usize = 1024;
 /// Takes waiting in one offer's selection window.
 pub const TAKES_PER_OFFER: usize = 256;
 /// Allowed counterparties an offer may name.
@@ -118,6 +120,8 @@ pub const GATEWAY_SERVICES: usize = 32;
 pub const ADDRESS_PARTS: usize = 16;
 /// Evidence carried inside one Reveal or Decided.
 pub const BUNDLE_EVIDENCE: usize = AGREEMENT_PARTIES;
+/// Evidence inside the statements of one page.
+pub const FRAME_LOCKS: usize = PAGE_ITEMS * BUNDLE_EVIDENCE;
 /// Checkpoints of one peer kept to notice equivocation.
 pub const CHECKPOINT_WINDOW: usize = 16;
 /// Feed pages sent to one peer and not yet acknowledged.

@@ -175,7 +175,7 @@ impl Ledger {
     /// Whether an order with this nonce and id may be taken up.
     ///
     /// # Errors
-    /// `Q-1406` used by another order, `Q-1407` too old to tell.
+    /// `Q-1406` used by another order, `Q-1407` too old to tell, `Q-1423` too far ahead.
     pub fn check_nonce(&self, nonce: Nonce, order: OrderId) -> Result<NonceState, Refusal> {
         self.nonces.check(nonce, order)
     }
@@ -234,6 +234,10 @@ impl Nonces {
             return Ok(NonceState::Repeated);
         }
         if nonce > self.highest {
+            // One order must not be able to use up all numbers there are.
+            if nonce.0.saturating_sub(self.highest.0) > limits::NONCE_WINDOW {
+                crate::refuse!(NonceTooFar, "{nonce}, highest used {}", self.highest);
+            }
             return Ok(NonceState::Fresh);
         }
         let behind = self.highest.0.saturating_sub(nonce.0);

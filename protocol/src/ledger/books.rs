@@ -149,15 +149,28 @@ impl Books {
         Ok(())
     }
 
-    /// Whether every entry of `transaction` continues its ledger's chain and can be paid.
+    /// Whether [`Books::post`] would take `transaction`: it balances, every entry continues its
+    /// ledger's chain and can be paid, and what it issues is known. For records given back after
+    /// a loss, of which not everything may be here.
     #[must_use]
     pub fn continues(&self, transaction: &Transaction) -> bool {
-        transaction.entries.iter().all(|entry| match self.ledgers.get(&entry.ledger) {
-            Some(ledger) => {
-                entry.sequence == ledger.sequence.next() && entry.previous == ledger.head
-            }
-            None => matches!(transaction.cause, Cause::Opened(_)),
-        })
+        let opened = match &transaction.cause {
+            Cause::Opened(signed) => Some((signed.opening.ubi(), Ledger::new(&signed.opening))),
+            _ => None,
+        };
+        if opened.as_ref().is_some_and(|(ubi, _)| self.ledgers.contains_key(ubi)) {
+            return false;
+        }
+        let entries = transaction.entries.iter().all(|entry| {
+            let opened = opened.as_ref().filter(|(ubi, _)| *ubi == entry.ledger);
+            let known = self.ledgers.get(&entry.ledger).or(opened.map(|(_, ledger)| ledger));
+            known.is_some_and(|ledger| can_take(ledger, entry))
+        });
+        let contras = transaction.contras.iter().all(|contra| match &contra.account {
+            ContraAccount::Correspondent(_) => true,
+            ContraAccount::Issuance => self.assets.contains_key(&contra.asset),
+        });
+        entries && contras && transaction.is_balanced()
     }
 
     fn post_entry(&mut self, entry: &Entry, cause: &Cause) -> Result<(), Fault> {
@@ -165,7 +178,7 @@ impl Books {
             .ledgers
             .get_mut(&entry.ledger)
             .ok_or_else(|| Fault::new(format!("entry for unknown ledger {}", entry.ledger)))?;
-        if entry.sequence != ledger.sequence.next() || entry.previous != ledger.head {
+        if !follows(ledger, entry) {
             let what = format!("entry {} does not follow {}", entry.sequence, ledger.sequence);
             return Err(Fault::new(format!("{what} in the chain of {}", ledger.holder)));
         }
@@ -195,4 +208,14 @@ impl Books {
             }
         }
     }
+}
+
+fn follows(ledger: &Ledger, entry: &Entry) -> bool {
+    entry.sequence == ledger.sequence.next() && entry.previous == ledger.head
+}
+
+/// Whether `entry` continues the chain of `ledger` and its movements can be made.
+fn can_take(ledger: &Ledger, entry: &Entry) -> bool {
+    let mut trial = ledger.clone();
+    follows(ledger, entry) && entry.movements.iter().all(|movement| trial.apply(movement).is_ok())
 }

@@ -21,7 +21,8 @@ pub struct Order {
     pub network: Network,
     /// The ledger.
     pub ledger: Ubi,
-    /// Never used twice on this ledger; may run up to 64 ahead of or behind the highest used.
+    /// Never used twice on this ledger; up to 64 ahead of, and less than 64 behind, the highest
+    /// used. The first order may use 1 to 64.
     pub nonce: Nonce,
     /// Not accepted after this; at most 24 hours ahead.
     pub expiry: Time,

@@ -7,6 +7,7 @@ use crate::crypto::hash::{Tag, hash_of};
 use crate::crypto::suite::{Signature, Signatures};
 use crate::error::{Code, Refusal};
 use crate::identity::Directory;
+use crate::limits;
 use crate::types::{Domain, Epoch, Hash, Height, Network, Time};
 
 /// What a domain signs for each batch. `previous` chains the checkpoints of one log.
@@ -35,6 +36,18 @@ impl Checkpoint {
     #[must_use]
     pub fn hash(&self) -> Hash {
         hash_of(Tag::Checkpoint, self)
+    }
+
+    /// Whether the batch is not larger than one can be: of a larger one a record's path may be
+    /// too long for evidence, and what cannot be shown to others must not count here.
+    ///
+    /// # Errors
+    /// `Q-1015`.
+    pub fn check_count(&self) -> Result<(), Refusal> {
+        if usize::try_from(self.count).map_or(true, |count| count > limits::BATCH_RECORDS) {
+            crate::refuse!(TooMany, "{} records, at most {}", self.count, limits::BATCH_RECORDS);
+        }
+        Ok(())
     }
 
     /// The bytes that are signed under [`Tag::Checkpoint`].

@@ -44,8 +44,8 @@ impl Evidence {
     /// Checks path and signature and returns the record.
     ///
     /// # Errors
-    /// `Q-1105` the path does not lead to the root, `Q-1312` a record that cannot be read, and
-    /// the errors of [`SignedCheckpoint::verify`].
+    /// `Q-1015` a batch larger than one can be, `Q-1105` the path does not lead to the root,
+    /// `Q-1312` a record that cannot be read, and the errors of [`SignedCheckpoint::verify`].
     pub fn verify(
         &self,
         network: &Network,
@@ -68,6 +68,7 @@ impl Evidence {
 
     fn check_path(&self) -> Result<(), Refusal> {
         let checkpoint = &self.checkpoint.checkpoint;
+        checkpoint.check_count()?;
         let leaf = merkle::leaf(&self.salt, &self.record);
         let root = merkle::root_from(checkpoint.count, &[(self.index, leaf)], &self.path)?;
         if root != checkpoint.records_root {

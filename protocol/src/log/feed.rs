@@ -12,7 +12,8 @@
 //! given it back.
 //!
 //! Invariants: sequence numbers of a feed rise by one; a page is sent only after its batch is
-//! durable and signed; delivery is at least once and in order.
+//! durable and signed; delivery is at least once and in order. Reading a frame decodes pages and
+//! statements only, never a frame inside it.
 
 use bincode::{Decode, Encode};
 
@@ -103,8 +104,9 @@ impl Frame {
     /// they count for nothing.
     ///
     /// # Errors
-    /// `Q-1001` to `Q-1004` bytes, `Q-1105` proof, `Q-1208` another sender, `Q-1304` another
-    /// addressee, and the errors of [`SignedCheckpoint::verify`].
+    /// `Q-1001` to `Q-1004` bytes, `Q-1001` too large to be written down with its locks, `Q-1015`
+    /// a batch larger than one can be, `Q-1105` proof, `Q-1208` another sender, `Q-1304` another
+    /// addressee, `Q-1308` no page, and the errors of [`SignedCheckpoint::verify`].
     pub fn verify(
         bytes: &[u8],
         from: &Domain,
@@ -130,12 +132,15 @@ impl Frame {
                 Err(_) => Ok(None),
             }
         })?;
-        Ok(ReceivedFrame { bytes: bytes.to_vec(), frame, page, items })
+        let received = ReceivedFrame { bytes: bytes.to_vec(), frame, page, items };
+        received.check_size()?;
+        Ok(received)
     }
 
     /// Checks the proof and returns the page.
     fn check_proof(&self) -> Result<FeedPage, Refusal> {
         let checkpoint = &self.checkpoint.checkpoint;
+        checkpoint.check_count()?;
         let page = self.read_page()?;
         let leaves = self.leaves(&page)?;
         let root = merkle::root_from(checkpoint.count, &leaves, &self.proof)?;
@@ -147,6 +152,11 @@ impl Frame {
 
     fn read_page(&self) -> Result<FeedPage, Refusal> {
         let bytes = self.records.last().map(|bytes| &**bytes).unwrap_or_default();
+        // Told by its tag first: a received frame holds records too, and to decode one inside
+        // another would make the stack as deep as the bytes are long.
+        if !Record::is_page(bytes) {
+            crate::refuse!(WrongRecord, "where the page belongs");
+        }
         match codec::decode::<Record, { limits::FRAME_BYTES }>(bytes)? {
             Record::Page(page) => Ok(page),
             other => crate::refuse!(WrongRecord, "{} where the page belongs", other.kind()),
@@ -174,10 +184,7 @@ impl Frame {
         let mut sequence = page.first;
         let mut items = Vec::with_capacity(page.items.len());
         for bytes in self.records.iter().take(page.items.len()) {
-            let statement = match codec::decode::<Record, { limits::RECORD_BYTES }>(bytes) {
-                Ok(Record::Statement(statement)) => Some(statement),
-                Ok(_) | Err(_) => None,
-            };
+            let statement = read_statement(bytes);
             let inner = statement.as_ref().map(Statement::evidence).unwrap_or_default();
             let locks = inner.iter().map(&mut lock_of).collect::<Result<_, _>>()?;
             items.push(FeedItem { sequence, statement, locks });
@@ -206,6 +213,20 @@ impl Frame {
         })
     }
 }
+
+/// The statement that these bytes are, if they are one. Its tag is looked at first, as a page's.
+fn read_statement(bytes: &[u8]) -> Option<Statement> {
+    if !Record::is_statement(bytes) {
+        return None;
+    }
+    match codec::decode::<Record, { limits::RECORD_BYTES }>(bytes) {
+        Ok(Record::Statement(statement)) => Some(statement),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// What comes before the frame's bytes in its record: the tag and the length.
+const RECEIVED_HEAD_BYTES: usize = 4 + 8;
 
 /// Whether evidence fails only because we do not know its signer's key yet.
 fn is_early(code: Code) -> bool {
@@ -257,6 +278,25 @@ impl ReceivedFrame {
         self.frame.evidence(&self.page, position)
     }
 
+    /// The lock that each evidence inside proves, if it proves one, in order.
+    fn proven(&self) -> Vec<&Option<Lock>> {
+        self.items.iter().flat_map(|item| &item.locks).collect()
+    }
+
+    /// Whether the record of it fits into our log. An honest frame is far below the limit.
+    fn check_size(&self) -> Result<(), Refusal> {
+        let locks = codec::encode(&self.proven()).len();
+        let size = self.bytes.len().saturating_add(locks).saturating_add(RECEIVED_HEAD_BYTES);
+        if size > limits::FRAME_BYTES {
+            crate::refuse!(
+                TooLarge,
+                "{size} bytes with its locks, at most {}",
+                limits::FRAME_BYTES
+            );
+        }
+        Ok(())
+    }
+
     /// Reads a frame that was verified before it was written to our own log.
     fn reopen(bytes: Vec<u8>, proven: &[Option<Lock>]) -> Result<Self, Refusal> {
         let frame = codec::decode_loose::<Frame, { limits::FRAME_BYTES }>(&bytes)?;
@@ -273,8 +313,7 @@ impl Encode for ReceivedFrame {
         encoder: &mut E,
     ) -> Result<(), bincode::error::EncodeError> {
         self.bytes.encode(encoder)?;
-        let proven: Vec<&Option<Lock>> = self.items.iter().flat_map(|item| &item.locks).collect();
-        proven.encode(encoder)
+        self.proven().encode(encoder)
     }
 }
 
@@ -283,7 +322,9 @@ impl<Context> Decode<Context> for ReceivedFrame {
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
         let bytes = Vec::<u8>::decode(decoder)?;
-        let proven = Vec::<Option<Lock>>::decode(decoder)?;
+        // Bounded, since a plain list holds the elements' size in memory against the byte limit:
+        // the locks of a full frame are one byte each here.
+        let proven = Bounded::<Option<Lock>, { limits::FRAME_LOCKS }>::decode(decoder)?;
         Self::reopen(bytes, &proven)
             .map_err(|refusal| bincode::error::DecodeError::OtherString(refusal.to_string()))
     }

@@ -20,3 +20,6 @@ pub use evidence::{Evidence, RecordBytes, VerifiedEvidence};
 pub use feed::{FeedItem, FeedPage, Frame, Lock, ReceivedFrame};
 pub use fraud::FraudProof;
 pub use record::{Outcome, OutcomeKind, Record, Statement};
+
+#[cfg(test)]
+mod tests;

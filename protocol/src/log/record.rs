@@ -90,6 +90,9 @@ pub enum Record {
         /// The hash of that checkpoint where it is known.
         lost_hash: Hash,
     },
+    /// A decision that its decider showed us when we asked, because its feed had told us before
+    /// we had heard of the settlement.
+    Shown(Box<Evidence>),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -333,13 +336,22 @@ impl Record {
         bytes.starts_with(&PAGE_TAG)
     }
 
-    /// The lock that this record proves when `domain` said it.
+    /// Whether these are the bytes of a statement, told by their tag.
+    #[must_use]
+    pub fn is_statement(bytes: &[u8]) -> bool {
+        const STATEMENT_TAG: [u8; 4] = 14u32.to_le_bytes();
+        bytes.starts_with(&STATEMENT_TAG)
+    }
+
+    /// The lock that this record proves when `domain` said it. An agreement and an appointment
+    /// are the initiator's way of saying that it has locked, and nobody else's.
     #[must_use]
     pub fn locks(&self, domain: &Domain) -> Option<Lock> {
+        let by_initiator = |header: &Header| (header.initiator == *domain).then(|| header.id());
         let settlement = match self {
             Record::Statement(Statement::Locked(settlement)) => *settlement,
-            Record::Statement(Statement::Agreed(agreement)) => agreement.header.id(),
-            Record::Statement(Statement::Appointed(header)) => header.id(),
+            Record::Statement(Statement::Agreed(agreement)) => by_initiator(&agreement.header)?,
+            Record::Statement(Statement::Appointed(header)) => by_initiator(header)?,
             _ => return None,
         };
         Some(Lock { domain: domain.clone(), settlement })
@@ -371,6 +383,7 @@ impl Record {
             Record::Lifted(_) => "Lifted",
             Record::Recovered(_) => "Recovered",
             Record::Recovering { .. } => "Recovering",
+            Record::Shown(_) => "Shown",
         }
     }
 }

@@ -99,6 +99,13 @@ impl State {
                 self.head = *lost_hash;
                 Ok(())
             }
+            Record::Shown(evidence) => {
+                let shown = evidence.read().map_err(broken)?;
+                if let Record::Statement(Statement::Decided(decided)) = &shown {
+                    self.learn_outcome(evidence.domain(), decided);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -141,7 +148,12 @@ impl State {
                 Ok(())
             }
             Cause::TakeEnded { take, .. } => {
-                self.takes.remove(take);
+                let known = self.takes.remove(take);
+                // Where the offer is ours too, the take waited for it here.
+                let offer = known.and_then(|known| self.offers.get_mut(&known.terms.offer));
+                if let Some(offer) = offer {
+                    offer.dismiss(TakeId(take.0));
+                }
                 Ok(())
             }
         }
@@ -439,6 +451,8 @@ impl State {
         if let Some(settlement) = self.settlements.get_mut(&header.id()) {
             settlement.locked.insert(from.clone());
         }
+        // A tombstone of ours may have come first: it has served.
+        self.close_if_done(&header.id());
     }
 
     fn learn_lock(
@@ -484,15 +498,23 @@ impl State {
         frame: &ReceivedFrame,
         position: usize,
     ) {
-        let Some(settlement) = self.settlements.get_mut(&decided.settlement) else { return };
+        if self.learn_outcome(from, decided) {
+            self.learn_bundle(&decided.settlement, frame, position);
+            self.close_if_done(&decided.settlement);
+        }
+    }
+
+    /// Takes over what the decider decided; `false` when it is not its word, or contradicts it.
+    fn learn_outcome(&mut self, from: &Domain, decided: &Decided) -> bool {
+        let Some(settlement) = self.settlements.get_mut(&decided.settlement) else { return false };
         let outcome = decided.outcome.kind();
         let otherwise = settlement.decision.is_some_and(|known| known != outcome);
         if settlement.header.decider != *from || otherwise {
-            return;
+            return false;
         }
         if let crate::log::Outcome::Settle { preimage, .. } = &decided.outcome {
             if crate::crypto::hash::hash_lock(preimage) != settlement.header.lock {
-                return;
+                return false;
             }
             settlement.preimage = Some(preimage.clone());
         }
@@ -504,8 +526,7 @@ impl State {
         if outcome == OutcomeKind::Refund && settlement.participant == Some(Participant::Proposed) {
             settlement.participant = Some(Participant::Declined);
         }
-        self.learn_bundle(&decided.settlement, frame, position);
-        self.close_if_done(&decided.settlement);
+        true
     }
 
     /// Locks proven by the evidence inside a statement.

@@ -64,7 +64,8 @@ pub enum Effect {
         /// Only to these domains; empty for everybody.
         only: Vec<Domain>,
     },
-    /// Search the log for a decision. Found: send its evidence to `from`. Not found: come back
+    /// Search the log for a decision. Found: send its evidence to `from`,
+    /// for which it is [`super::Input::Shown`]. Not found: come back
     /// with [`super::Input::NeverDecided`].
     LookUpDecision {
         /// The settlement's header.

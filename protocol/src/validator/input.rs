@@ -65,6 +65,8 @@ pub enum Input {
     },
     /// A record of our own, given back by somebody who had its evidence (a customer).
     ReturnedEvidence(Box<VerifiedEvidence>),
+    /// Evidence of a decision, shown by its decider in answer to a query of ours.
+    Shown(Box<VerifiedEvidence>),
     /// The edge has searched the whole log: no decision on this settlement was ever written.
     /// The answer to [`super::Effect::LookUpDecision`].
     NeverDecided {
@@ -148,6 +150,8 @@ pub enum Message {
     },
     /// We have your feed up to this number, durably.
     Ack {
+        /// The last number of our feed to you.
+        sent: Sequence,
         /// The number.
         received: Sequence,
     },

@@ -145,6 +145,7 @@ impl Validator {
                 self.handle_notice(now, &evidence);
                 Ok(())
             }
+            Input::Shown(evidence) => self.handle_shown(now, &evidence),
             // What proves a loss has ended the live mode before it came here.
             Input::Returned { .. } | Input::ReturnedEvidence(_) => Ok(()),
             Input::NeverDecided { header, from } => self.handle_never_decided(now, &header, &from),

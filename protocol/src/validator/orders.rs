@@ -99,7 +99,17 @@ impl Validator {
                 self.take(now, verified, &terms, &pair)?
             }
             Action::Cancel { offer } => self.cancel(now, verified, offer)?,
-            Action::Amend(_) | Action::RotateKey { .. } => self.note(now, verified)?,
+            Action::Amend(_) => {
+                check_second_key(ledger, &verified)?;
+                self.note(now, verified)?
+            }
+            Action::RotateKey { key } => {
+                check_second_key(ledger, &verified)?;
+                if ledger.parameters.suite.is_hybrid() && !key.suite().is_hybrid() {
+                    return Err(Refusal::new(Code::SuiteNotAllowed, key.suite().to_string()).into());
+                }
+                self.note(now, verified)?
+            }
             Action::Redeem { asset, amount } => self.redeem(now, verified, &asset, amount)?,
             Action::Close => self.close_ledger(now, verified)?,
         };
@@ -359,6 +369,16 @@ impl Validator {
             self.state.directory.member(maker)?;
         }
         self.check_receipt(&verified.order().ledger, &pair.give)
+    }
+}
+
+/// Where there is a second key, the first alone can change neither it, nor the limits, nor itself.
+fn check_second_key(ledger: &Ledger, verified: &VerifiedOrder) -> Result<(), Refusal> {
+    match &ledger.parameters.second_key {
+        Some(second) if verified.second_key() != Some(second) => {
+            crate::refuse!(LimitNeedsSecondKey, "to change the ledger's rules or key");
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

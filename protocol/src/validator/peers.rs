@@ -43,8 +43,7 @@ impl Validator {
                 return Ok(());
             }
         }
-        let received = self.state.peer(&from).map_or(Sequence(0), |peer| peer.received);
-        self.draft.after(Effect::Message { to: from, message: Message::Ack { received } });
+        self.acknowledge(&from);
         Ok(())
     }
 
@@ -213,7 +212,7 @@ impl Validator {
                 self.resume(from, &network, sent, received);
                 Ok(())
             }
-            Message::Ack { received } => {
+            Message::Ack { sent: _, received } => {
                 self.note_ack(from, received);
                 Ok(())
             }
@@ -243,8 +242,7 @@ impl Validator {
             self.event(Event::PeerLostState { peer: from.clone() });
             self.draft.after(Effect::Return { to: from.clone(), after: sent });
         }
-        let message = Message::Ack { received: theirs };
-        self.draft.after(Effect::Message { to: from.clone(), message });
+        self.acknowledge(from);
         // It has more of either feed than we remember: let it show that.
         if received > ours || sent > theirs {
             self.ask_to_resume(from);
@@ -255,6 +253,14 @@ impl Validator {
         let sent = self.state.peer(from).map_or(Sequence(0), |peer| peer.sent);
         let link = self.volatile.link_mut(from);
         link.acknowledged = link.acknowledged.max(received.min(sent));
+    }
+
+    /// Answers a peer: what we have of its feed, and where ours to it stands.
+    fn acknowledge(&mut self, peer: &Domain) {
+        let known = self.state.peer(peer);
+        let (sent, received) = known.map_or((Sequence(0), Sequence(0)), |p| (p.sent, p.received));
+        let message = Message::Ack { sent, received };
+        self.draft.after(Effect::Message { to: peer.clone(), message });
     }
 
     /// Tells a peer where we stand.

@@ -75,7 +75,8 @@ impl State {
             | Record::Suspended(_)
             | Record::Lifted(_)
             | Record::Recovered(_)
-            | Record::Recovering { .. } => true,
+            | Record::Recovering { .. }
+            | Record::Shown(_) => true,
         }
     }
 

@@ -18,10 +18,11 @@ use super::Validator;
 use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use crate::error::{Code, Fault, Refusal};
+use crate::ledger::transaction::Cause;
 use crate::limits;
-use crate::log::{Evidence, FeedPage, ReceivedFrame, Record};
+use crate::log::{Evidence, FeedPage, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
-use crate::types::{Domain, Hash, Height, Sequence, Time};
+use crate::types::{Domain, Hash, Height, Sequence, SettlementId, Time};
 
 /// What the validator is doing.
 #[derive(Debug)]
@@ -62,6 +63,11 @@ pub(super) enum Adoption {
     Begin(Height, Hash),
     /// A record of ours.
     Own(Box<Evidence>),
+    /// We gave this settlement up, but what that booked touched no holder, so that nobody could
+    /// give it back.
+    Release(SettlementId),
+    /// We have settled this, but nobody who was told so can say it.
+    Confirm(SettlementId),
     /// A page of a peer that we had reacted to before.
     Heard(Box<ReceivedFrame>),
     /// A page of a peer that is new to us.
@@ -89,16 +95,17 @@ impl Validator {
         Mode::Gathering(Box::new(Gathering { awaiting, guard, lost, ..Gathering::default() }))
     }
 
+    /// Everybody who may have heard us: an old log need not know whom we have met since.
     fn acquaintances(&self) -> BTreeSet<Domain> {
-        let met = |peer: &super::state::Peer| peer.sent.0 > 0 || peer.received.0 > 0;
-        let peers = self.state.peers.iter();
-        peers.filter(|(_, peer)| met(peer)).map(|(domain, _)| domain.clone()).collect()
+        let members = self.state.directory.members().map(|(domain, _)| domain);
+        members.filter(|domain| **domain != self.state.domain).cloned().collect()
     }
 
     pub(super) fn begin_recovery(&mut self, reason: String) {
         let awaiting = self.acquaintances();
         let gathering = Gathering { awaiting, lost: true, ..Gathering::default() };
         self.volatile.mode = Mode::Gathering(Box::new(gathering));
+        self.volatile.searches.clear();
         self.event(Event::Recovering { reason });
         self.greet_peers();
     }
@@ -111,11 +118,16 @@ impl Validator {
             Input::Command { request, command } => self.command_recovering(request, command),
             Input::Frame(frame) => self.gather_inbound(*frame),
             Input::Message { from, message } => {
-                if let Message::Resume { network, sent, received } = message {
-                    self.resume(&from, &network, sent, received);
-                    if let Mode::Gathering(gathering) = &mut self.volatile.mode {
-                        gathering.claims.insert(from, Claim { sent, received });
+                let (sent, received) = match message {
+                    Message::Resume { network, sent, received } => {
+                        self.resume(&from, &network, sent, received);
+                        (sent, received)
                     }
+                    Message::Ack { sent, received } => (sent, received),
+                    Message::Query(_) => return Ok(()),
+                };
+                if let Mode::Gathering(gathering) = &mut self.volatile.mode {
+                    gathering.claims.insert(from, Claim { sent, received });
                 }
             }
             Input::Returned { by, frame } => {
@@ -130,7 +142,7 @@ impl Validator {
                 }
             }
             Input::Connected(peer) => self.ask_to_resume(&peer),
-            Input::Tick | Input::Notice(_) | Input::NeverDecided { .. } => {}
+            Input::Tick | Input::Notice(_) | Input::Shown(_) | Input::NeverDecided { .. } => {}
         }
         Ok(())
     }
@@ -239,6 +251,8 @@ impl Validator {
             let (height, hash) = highest(&self.state, gathering.guard, &gathering.own);
             plan.push_back(Adoption::Begin(height, hash));
         }
+        let refunded = refunds(&gathering.own);
+        let finalised = finals(&gathering.own);
         let mut done = Height(0);
         for ((height, _), evidence) in gathering.own {
             if height != done {
@@ -254,7 +268,14 @@ impl Validator {
                     }
                 }
             }
+            if let Some(id) = settles(&evidence).filter(|id| !finalised.contains(id)) {
+                plan.push_back(Adoption::Confirm(id));
+            }
+            let aborted = aborts(&evidence);
             plan.push_back(Adoption::Own(Box::new(evidence)));
+            if let Some(id) = aborted.filter(|id| !refunded.contains(id)) {
+                plan.push_back(Adoption::Release(id));
+            }
         }
         for frame in inbound.into_values().flatten() {
             plan.push_back(Adoption::React(Box::new(frame)));
@@ -266,6 +287,7 @@ impl Validator {
         while !self.draft.is_full() {
             let Mode::Adopting(plan) = &mut self.volatile.mode else { return Ok(()) };
             let Some(step) = plan.pop_front() else {
+                self.finish_decided(now)?;
                 self.volatile.mode = Mode::Live;
                 self.rebuild_timers(now);
                 self.list_own_offers(now);
@@ -278,6 +300,8 @@ impl Validator {
                     self.commit(&Record::Recovering { lost_height, lost_hash })?;
                 }
                 Adoption::Own(evidence) => self.adopt_own(evidence)?,
+                Adoption::Release(id) => self.release_aborted(now, id)?,
+                Adoption::Confirm(id) => self.confirm_settled(id)?,
                 Adoption::Heard(frame) => {
                     self.commit(&Record::Received(frame))?;
                 }
@@ -297,6 +321,46 @@ impl Validator {
         }
         Ok(())
     }
+}
+
+/// The settlement that a lost record of ours gave up.
+fn aborts(evidence: &Evidence) -> Option<SettlementId> {
+    match evidence.read() {
+        Ok(Record::Statement(Statement::Aborted(aborted))) => Some(aborted.settlement),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// The settlement that a lost record of ours settled.
+fn settles(evidence: &Evidence) -> Option<SettlementId> {
+    match evidence.read() {
+        Ok(Record::Transaction(transaction)) => match transaction.cause {
+            Cause::Settled(id) => Some(id),
+            _ => None,
+        },
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// The settlements of which we are known to have said that they are final here.
+fn finals(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
+    let said = |evidence: &Evidence| match evidence.read() {
+        Ok(Record::Statement(Statement::Finalised { settlement, .. })) => Some(settlement),
+        Ok(_) | Err(_) => None,
+    };
+    own.values().filter_map(said).collect()
+}
+
+/// The settlements whose refund came back.
+fn refunds(own: &BTreeMap<(Height, u32), Evidence>) -> BTreeSet<SettlementId> {
+    let refund = |evidence: &Evidence| match evidence.read() {
+        Ok(Record::Transaction(transaction)) => match transaction.cause {
+            Cause::Refunded(id) => Some(id),
+            _ => None,
+        },
+        Ok(_) | Err(_) => None,
+    };
+    own.values().filter_map(refund).collect()
 }
 
 /// The highest checkpoint that was ever signed, as far as guard and evidence know.

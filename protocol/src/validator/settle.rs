@@ -16,7 +16,7 @@ use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::limits;
 use crate::log::record::{Aborted, Decided, Revealed};
-use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement};
+use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement, VerifiedEvidence};
 use crate::sabotage::{Bug, planted};
 use crate::settlement::agreement::{Agreement, Header, Leg};
 use crate::settlement::decider::{self, DeciderAct, DeciderEvent};
@@ -24,7 +24,7 @@ use crate::settlement::initiator::{self, InitiatorAct, InitiatorEvent};
 use crate::settlement::participant::{self, ParticipantAct, ParticipantEvent};
 use crate::settlement::{Participant, Settlement};
 use crate::types::{
-    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai,
+    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai, Ubi,
 };
 
 fn impossible(refusal: Refusal) -> Fault {
@@ -186,8 +186,19 @@ impl Validator {
             if !net.to_hold().is_zero() {
                 crate::refuse!(TermsDiffer, "transit gives more {} than it gets", net.asset.code());
             }
+            if net.to_credit() < self.bought(&used, &net.ledger, &net.asset)? {
+                crate::refuse!(TermsDiffer, "less {} than the takes bought", net.asset.code());
+            }
         }
         Ok(())
+    }
+
+    /// What `takes` of one ledger buy of one asset, all together: one delivery serves one take.
+    fn bought(&self, takes: &[OrderId], ledger: &Ubi, asset: &Uai) -> Result<Amount, Refusal> {
+        let takes = takes.iter().filter_map(|order| self.state.takes.get(order));
+        takes
+            .filter(|take| take.ledger == *ledger && take.pair.give == *asset)
+            .try_fold(Amount::ZERO, |sum, take| sum.try_plus(take.terms.take))
     }
 
     /// Whether a leg is what a holder of ours ordered by a take.
@@ -389,6 +400,7 @@ impl Validator {
         let (kind, header) = (outcome.kind(), settlement.header.clone());
         let own = self.state.domain.clone();
         let decided = Decided { settlement: id, outcome };
+        self.volatile.end_search(&id);
         self.say(Statement::Decided(decided), header.others(&own))?;
         self.settled_step(id, "Decided");
         if header.is_party(&own) {
@@ -424,6 +436,17 @@ impl Validator {
             self.misbehaved(from, Code::AlreadyDecided, id.to_string());
             return Ok(());
         }
+        self.conclude_known(now, id, kind)
+    }
+
+    /// The decision is in our log: apply it, unless that was done.
+    fn conclude_known(
+        &mut self,
+        now: Time,
+        id: SettlementId,
+        kind: OutcomeKind,
+    ) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
         if settlement.initiator.is_some() {
             let proven = self.is_owed_provably(settlement);
             return match kind {
@@ -431,7 +454,8 @@ impl Validator {
                     self.initiate(now, id, InitiatorEvent::DecidedSettle)
                 }
                 OutcomeKind::Settle => {
-                    self.misbehaved(from, Code::MissingEvidence, id.to_string());
+                    let decider = settlement.header.decider.clone();
+                    self.misbehaved(&decider, Code::MissingEvidence, id.to_string());
                     Ok(())
                 }
                 OutcomeKind::Refund => self.initiate(now, id, InitiatorEvent::DecidedRefund),
@@ -567,6 +591,46 @@ impl Validator {
         Ok(postings)
     }
 
+    /// After a recovery: what was decided but not applied, because what it booked touched no
+    /// holder who could have given it back, is applied now.
+    pub(super) fn finish_decided(&mut self, now: Time) -> Result<(), Fault> {
+        let open: Vec<(SettlementId, OutcomeKind)> = self
+            .state
+            .settlements
+            .sorted()
+            .into_iter()
+            .filter_map(|(id, known)| known.decision.map(|decision| (*id, decision)))
+            .collect();
+        for (id, decision) in open {
+            self.conclude_known(now, id, decision)?;
+        }
+        let offers = self.state.offers.sorted();
+        let done: Vec<OrderId> =
+            offers.into_iter().filter(|(_, offer)| offer.is_done()).map(|(id, _)| *id).collect();
+        for offer in done {
+            self.draft.offer_changed(offer);
+        }
+        Ok(())
+    }
+
+    /// We have settled `id`: those who share a leg with us must hear it, perhaps once more.
+    pub(super) fn confirm_settled(&mut self, id: SettlementId) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
+        let counterparties = settlement.counterparties(&self.state.domain);
+        let statement = Statement::Finalised { settlement: id, outcome: OutcomeKind::Settle };
+        self.say(statement, counterparties.iter())?;
+        Ok(())
+    }
+
+    /// We gave `id` up; its legs are still set aside.
+    pub(super) fn release_aborted(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
+        let aborted =
+            self.state.settlements.get(&id).is_some_and(|known| {
+                known.initiator == Some(crate::settlement::Initiator::Aborted)
+            });
+        if aborted { self.book_outcome(now, id, OutcomeKind::Refund) } else { Ok(()) }
+    }
+
     /// Asks the decider, and goes on asking.
     pub(super) fn query(&mut self, now: Time, id: SettlementId, wait: Duration) {
         let Some(settlement) = self.state.settlements.get(&id) else { return };
@@ -598,6 +662,7 @@ impl Validator {
         if self.state.settlements.contains_key(&header.id()) {
             return self.decide_if_due(now, header.id());
         }
+        self.volatile.search(header.id());
         let (header, from) = (Box::new(header), from.clone());
         self.draft.after(Effect::LookUpDecision { header, from });
         Ok(())
@@ -611,13 +676,35 @@ impl Validator {
         from: &Domain,
     ) -> Result<(), Fault> {
         let id = header.id();
-        if header.decider != self.state.domain || !header.is_party(from) || header.deadline > now {
+        if !self.volatile.end_search(&id) {
+            return Ok(());
+        }
+        if header.decider != self.state.domain || !header.is_party(from) || header.deadline >= now {
             return Ok(());
         }
         if !self.state.settlements.contains_key(&id) {
             self.commit(&Record::Queried(Box::new(header.clone())))?;
         }
         self.decide_if_due(now, id)
+    }
+
+    /// The decider answers a query with its decision. Only a refund can have passed us by: it
+    /// takes our own lock to settle, so then we knew of the settlement when its feed told us.
+    pub(super) fn handle_shown(
+        &mut self,
+        now: Time,
+        shown: &VerifiedEvidence,
+    ) -> Result<(), Fault> {
+        let Record::Statement(Statement::Decided(decided)) = shown.record() else { return Ok(()) };
+        let from = shown.evidence().domain().clone();
+        let missed = self.state.settlements.get(&decided.settlement).is_some_and(|known| {
+            known.header.decider == from && known.decision.is_none() && known.decider.is_none()
+        });
+        if !missed || decided.outcome.kind() != OutcomeKind::Refund {
+            return Ok(());
+        }
+        self.commit(&Record::Shown(Box::new(shown.evidence().clone())))?;
+        self.decision_arrived(now, &from, decided)
     }
 
     /// The decider's deadline, seen by whatever made us look.

@@ -230,6 +230,10 @@ impl Validator {
                 self.refuse_take(&take.taker, offer, take.id, refusal)?;
             }
         }
+        // The last take that waited may be all that kept a dead offer in the books.
+        if self.state.offers.get(&offer).is_some_and(Offer::is_done) {
+            self.draft.offer_changed(offer);
+        }
         Ok(())
     }
 

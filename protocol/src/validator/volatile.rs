@@ -2,9 +2,10 @@
 //!
 //! Nothing here is a fact. It is rebuilt from the state and from what peers say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::recover::Mode;
+use crate::limits;
 use crate::market::Book;
 use crate::types::{Domain, Duration, OrderId, Sequence, SettlementId, Time};
 
@@ -83,6 +84,9 @@ pub(super) struct Volatile {
     pub mode: Mode,
     pub draining: bool,
     pub notices_seen: u64,
+    /// Settlements for whose decision the log is being searched, the oldest search first. One
+    /// that is decided meanwhile is taken out: what the search then says is out of date.
+    pub searches: VecDeque<SettlementId>,
 }
 
 impl Volatile {
@@ -94,6 +98,7 @@ impl Volatile {
             mode: Mode::Live,
             draining: false,
             notices_seen: 0,
+            searches: VecDeque::new(),
         }
     }
 
@@ -106,6 +111,23 @@ impl Volatile {
             self.links.insert(peer.clone(), Link::default());
         }
         self.links.entry(peer.clone()).or_default()
+    }
+
+    /// Notes that the log is searched for the decision on `id`. Too many at a time, and the
+    /// oldest is forgotten: whoever asked will ask again.
+    pub fn search(&mut self, id: SettlementId) {
+        self.end_search(&id);
+        if self.searches.len() >= limits::DECISION_SEARCHES {
+            self.searches.pop_front();
+        }
+        self.searches.push_back(id);
+    }
+
+    /// Whether a search for `id` was still of use; it is over now.
+    pub fn end_search(&mut self, id: &SettlementId) -> bool {
+        let before = self.searches.len();
+        self.searches.retain(|known| known != id);
+        self.searches.len() < before
     }
 
     pub fn schedule(&mut self, at: Time, timer: Timer) {

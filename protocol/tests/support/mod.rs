@@ -11,6 +11,9 @@
     reason = "the core's own strictness is for code that faces the outside"
 )]
 
+pub mod puppet;
+pub mod scene;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,8 +25,8 @@ use quadrille_protocol::crypto::suite::{
 };
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::identity::{
-    Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, SignedCertificate, SuitePolicy,
-    VerifiedCertificate,
+    Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, SignedCertificate, SignedRotation,
+    SuitePolicy, VerifiedCertificate,
 };
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{
@@ -31,7 +34,7 @@ use quadrille_protocol::ledger::{
 };
 use quadrille_protocol::log::record::Founding;
 use quadrille_protocol::log::{
-    Batch, Evidence, Frame, Record, Statement, StoredBatch, VerifiedEvidence,
+    Batch, Evidence, Frame, ReceivedFrame, Record, Statement, StoredBatch, VerifiedEvidence,
 };
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{
@@ -78,6 +81,8 @@ pub struct Bank {
     pub domain: Domain,
     pub validator: Validator,
     pub key: SecretKey,
+    /// Signs from the epoch after the first on.
+    pub next_key: Option<SecretKey>,
     pub inputs: VecDeque<Input>,
     pub log: Vec<StoredBatch>,
     pub batches: BTreeMap<Height, (Arc<Batch>, Signature)>,
@@ -97,8 +102,25 @@ pub struct Net {
     /// Keep batches, replies and events to look at later; a bench need not.
     pub keep: bool,
     pub certificates: Vec<VerifiedCertificate>,
+    pub anchors: Anchors,
+    /// A stop that is to come.
+    pub crash: Option<Crash>,
     signatures: Arc<dyn Signatures>,
     entropy: u64,
+}
+
+/// When a bank stops, and what it starts again from.
+#[derive(Clone, Copy, Debug)]
+pub struct Crash {
+    pub bank: usize,
+    /// Right after the batch with which its log is this long.
+    pub after: usize,
+    /// Batches of the log that it starts again from.
+    pub keep: usize,
+    /// Whether the guard can be trusted; otherwise there is none.
+    pub apart: bool,
+    /// Whether what it had to say in that batch was still sent.
+    pub spoken: bool,
 }
 
 /// A customer with a key.
@@ -112,7 +134,7 @@ pub struct Customer {
 
 pub const START: Time = Time(1_790_000_000_000);
 
-fn secret(suite: Suite, number: u64) -> SecretKey {
+pub fn secret(suite: Suite, number: u64) -> SecretKey {
     let mut seed = [7; 32];
     seed[..8].copy_from_slice(&number.to_le_bytes());
     SecretKey::generate(suite, &seed)
@@ -178,6 +200,8 @@ impl Net {
             counts: Counts::default(),
             keep: true,
             certificates,
+            anchors,
+            crash: None,
             signatures,
             entropy: 0,
         };
@@ -212,7 +236,8 @@ impl Net {
             let signature = match self.signing {
                 Signing::Real { .. } => {
                     self.counts.checkpoints_signed += 1;
-                    bank.key.sign(Tag::Checkpoint, &batch.checkpoint().to_sign())
+                    bank.key_of(batch.checkpoint().epoch)
+                        .sign(Tag::Checkpoint, &batch.checkpoint().to_sign())
                 }
                 Signing::Off => blank(Suite::Ed25519),
             };
@@ -224,8 +249,21 @@ impl Net {
             }
             sealed = Some((batch.clone(), signature));
         }
-        for effect in effects.after {
-            self.carry_out(at, effect, sealed.as_ref());
+        let crash = self.crash.filter(|crash| {
+            crash.bank == at && sealed.is_some() && self.banks[at].log.len() == crash.after
+        });
+        if crash.is_none_or(|crash| crash.spoken) {
+            for effect in effects.after {
+                self.carry_out(at, effect, sealed.as_ref());
+            }
+        }
+        if let Some(crash) = crash {
+            self.crash = None;
+            let boot = match crash.apart {
+                true => Boot::GuardApart(self.banks[at].guard.unwrap()),
+                false => Boot::GuardUnsure(None),
+            };
+            self.restart(at, crash.keep, boot);
         }
     }
 
@@ -288,7 +326,7 @@ impl Net {
                 self.counts.checkpoints_verified += 1;
                 let (network, checks) = (&self.network, &*self.signatures);
                 let frame = Frame::verify(&bytes, &sender, &us, network, directory, checks)?;
-                Input::Frame(Box::new(frame))
+                return self.take_in(to, frame);
             }
             Wire::Returned(bytes) => {
                 let (network, checks) = (&self.network, &*self.signatures);
@@ -304,6 +342,27 @@ impl Net {
             }
         };
         self.banks[to].inputs.push_back(input);
+        Ok(())
+    }
+
+    /// A page, and after it the rotations that it tells of, verified.
+    fn take_in(&mut self, to: usize, frame: ReceivedFrame) -> Result<(), Refusal> {
+        let rotations: Vec<SignedRotation> = frame
+            .items()
+            .iter()
+            .filter_map(|item| match &item.statement {
+                Some(Statement::Rotated(signed)) => Some((**signed).clone()),
+                _ => None,
+            })
+            .collect();
+        self.banks[to].inputs.push_back(Input::Frame(Box::new(frame)));
+        for signed in rotations {
+            let directory = &self.banks[to].validator.state().directory;
+            let verified = self.anchors.verify_rotation(&signed, directory, &HybridSignatures)?;
+            let request = self.banks[to].request();
+            let command = Command::Rotate(Box::new(verified));
+            self.banks[to].inputs.push_back(Input::Command { request, command });
+        }
         Ok(())
     }
 
@@ -592,6 +651,7 @@ impl Bank {
             domain,
             validator,
             key,
+            next_key: None,
             inputs: VecDeque::new(),
             log: Vec::new(),
             batches: BTreeMap::new(),
@@ -600,6 +660,10 @@ impl Bank {
             guard: None,
             next_request: 0,
         }
+    }
+
+    fn key_of(&self, epoch: Epoch) -> &SecretKey {
+        self.next_key.as_ref().filter(|_| epoch > Epoch(1)).unwrap_or(&self.key)
     }
 
     pub fn request(&mut self) -> RequestId {
@@ -641,6 +705,16 @@ impl Bank {
     fn has_decided(&self, id: &SettlementId) -> bool {
         self.records().iter().any(|record| {
             matches!(record, Record::Statement(Statement::Decided(d)) if d.settlement == *id)
+        })
+    }
+
+    /// Evidence of the last record that `wanted` picks.
+    pub fn prove(&self, wanted: impl Fn(&Record) -> bool) -> Option<Evidence> {
+        self.batches.values().rev().find_map(|(batch, signature)| {
+            let records = &batch.stored().records;
+            let index = records.iter().rposition(|bytes| wanted(&Record::read(bytes).unwrap()))?;
+            let index = u32::try_from(index).unwrap();
+            Some(batch.evidence(index, signature).unwrap())
         })
     }
 

@@ -1,0 +1,3 @@
+//! Local networks for testers, and the deterministic simulator.
+
+pub mod sim;

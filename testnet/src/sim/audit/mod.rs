@@ -1,0 +1,224 @@
+//! One domain's log, read the way a court would read it.
+//!
+//! The audit shares no code with the validator's own state: it keeps its own books from the
+//! records of the durable log and holds every record against the rules of DESIGN section 3 and
+//! 4. No rule in here takes a time.
+
+mod books;
+mod settle;
+
+use std::collections::BTreeMap;
+
+use quadrille_protocol::log::{
+    Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
+};
+use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId};
+
+pub use books::BooksAudit;
+pub use settle::SettlementAudit;
+
+use super::broken::{Broken, Checked};
+use crate::demand;
+
+/// What one log says.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Whose log it is.
+    pub domain: Domain,
+    /// Height and hash of its last checkpoint.
+    pub head: (Height, Hash),
+    /// Its books.
+    pub books: BooksAudit,
+    /// Its settlements.
+    pub settlements: BTreeMap<SettlementId, SettlementAudit>,
+    /// Checkpoints of peers that are recorded in it.
+    pub heard: BTreeMap<Domain, BTreeMap<Height, Hash>>,
+    sent: BTreeMap<Domain, Sequence>,
+    received: BTreeMap<Domain, Sequence>,
+    /// What one batch has changed, for the checks between domains.
+    pub news: Vec<News>,
+    recovering: bool,
+}
+
+/// What the other checks must know of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A decision was written.
+    Decided(SettlementId),
+    /// A settlement was applied.
+    Applied(SettlementId),
+    /// The reveal was written.
+    Revealed(SettlementId),
+}
+
+impl Audit {
+    /// The audit of an empty log.
+    #[must_use]
+    pub fn new(domain: Domain) -> Self {
+        Self {
+            domain,
+            head: (Height(0), Hash::ZERO),
+            books: BooksAudit::default(),
+            settlements: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            received: BTreeMap::new(),
+            news: Vec::new(),
+            recovering: false,
+        }
+    }
+
+    /// Reads the next batch of the log.
+    pub fn read(&mut self, batch: &Batch) -> Checked {
+        self.news.clear();
+        for bytes in &batch.stored().records {
+            let record = Record::read(bytes).map_err(|refusal| {
+                Broken::safety("logs can be read", format!("{}: {refusal}", self.domain))
+            })?;
+            self.read_record(&record)?;
+        }
+        let checkpoint = batch.checkpoint();
+        let (height, hash) = self.head;
+        let follows = checkpoint.height == height.next() && checkpoint.previous == hash;
+        demand!(
+            follows && checkpoint.domain == self.domain,
+            "checkpoint chains are intact",
+            "{} height {} after {height}",
+            self.domain,
+            checkpoint.height
+        );
+        self.head = (checkpoint.height, checkpoint.hash());
+        Ok(())
+    }
+
+    fn read_record(&mut self, record: &Record) -> Checked {
+        match record {
+            Record::Transaction(transaction) => {
+                self.books.post(&self.domain, transaction)?;
+                self.settle_transaction(transaction)
+            }
+            Record::Statement(statement) => self.read_own(statement),
+            Record::Received(frame) => self.read_received(frame),
+            Record::Queried(header) => {
+                self.note_header(header);
+                Ok(())
+            }
+            Record::Page(page) => self.read_page(page),
+            Record::Recovered(evidence) => {
+                self.recovering = true;
+                let lost = evidence.read();
+                let lost = lost.map_err(|refusal| {
+                    Broken::safety("logs can be read", format!("{}: {refusal}", self.domain))
+                })?;
+                let read = self.read_recovered(&lost);
+                self.recovering = false;
+                read
+            }
+            Record::Recovering { lost_height, lost_hash } => {
+                demand!(
+                    *lost_height >= self.head.0,
+                    "checkpoint chains are intact",
+                    "{} fell back to {lost_height}",
+                    self.domain
+                );
+                self.head = (*lost_height, *lost_hash);
+                Ok(())
+            }
+            Record::Shown(evidence) => {
+                if let Ok(Record::Statement(statement)) = evidence.read() {
+                    self.hear(evidence.domain(), &statement, &[]);
+                }
+                Ok(())
+            }
+            Record::CreditLimit(_)
+            | Record::Founded(_)
+            | Record::Admitted(_)
+            | Record::Revoked(_)
+            | Record::Rotated(_)
+            | Record::Asset(_)
+            | Record::AssetLocked { .. }
+            | Record::TransitLedger(_)
+            | Record::Refused(_)
+            | Record::TakeWaiting { .. }
+            | Record::OfferPosted(_)
+            | Record::OfferClosed(_)
+            | Record::Book(_)
+            | Record::Suspended(_)
+            | Record::Lifted(_) => Ok(()),
+        }
+    }
+
+    /// One of our own lost records, given back. It was held against the rules when it was first
+    /// written; what it needed may be lost now.
+    fn read_recovered(&mut self, record: &Record) -> Checked {
+        match record {
+            Record::Transaction(transaction) if !self.books.continues(transaction) => Ok(()),
+            Record::Transaction(_)
+            | Record::Statement(_)
+            | Record::Received(_)
+            | Record::Queried(_)
+            | Record::Page(_) => self.read_record(record),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_page(&mut self, page: &FeedPage) -> Checked {
+        let last = self.sent.entry(page.to.clone()).or_default();
+        demand!(
+            page.first == last.next() || self.recovering,
+            "feeds have no gaps",
+            "{} to {}: {} after {last}",
+            self.domain,
+            page.to,
+            page.first
+        );
+        *last = page.last().max(*last);
+        Ok(())
+    }
+
+    fn read_received(&mut self, frame: &ReceivedFrame) -> Checked {
+        let from = frame.from().clone();
+        let page = frame.page();
+        let last = self.received.entry(from.clone()).or_default();
+        demand!(
+            page.first == last.next(),
+            "feeds have no gaps",
+            "{} took {} from {from} after {last}",
+            self.domain,
+            page.first
+        );
+        *last = page.last();
+        let checkpoint = &frame.checkpoint().checkpoint;
+        let heights = self.heard.entry(from.clone()).or_default();
+        let hash = checkpoint.hash();
+        let known = *heights.entry(checkpoint.height).or_insert(hash);
+        demand!(
+            known == hash,
+            "one checkpoint per height",
+            "{} took a second one of {from} at {}",
+            self.domain,
+            checkpoint.height
+        );
+        for item in frame.items() {
+            if let Some(statement) = &item.statement {
+                self.hear(&from, statement, &item.locks);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this log contains evidence that the settlement's debtors have locked.
+    #[must_use]
+    pub fn settlement(&self, id: &SettlementId) -> Option<&SettlementAudit> {
+        self.settlements.get(id)
+    }
+}
+
+/// Whether `evidence` shows a statement; for traces.
+#[must_use]
+pub fn statement_of(evidence: &VerifiedEvidence) -> Option<&Statement> {
+    match evidence.record() {
+        Record::Statement(statement) => Some(statement),
+        _ => None,
+    }
+}
