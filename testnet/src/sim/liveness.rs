@@ -18,6 +18,8 @@ use super::world::{Occasion, Phase, World};
 
 /// How long the parties have to finish, on the true clock.
 const PATIENCE_MS: u64 = 60 * 60 * 1000;
+/// Most steps of the healing: whoever still talks after them will never stop.
+const HEALING_STEPS: u64 = 30_000;
 /// How often somebody looks whether they have.
 const LOOK_MS: u64 = 2_000;
 
@@ -38,7 +40,8 @@ impl World {
         self.connect_everybody();
         let end_ms = self.now_ms + PATIENCE_MS;
         let mut look_ms = self.now_ms + LOOK_MS;
-        while self.now_ms < end_ms {
+        let last_step = self.figures.steps + HEALING_STEPS;
+        while self.now_ms < end_ms && self.figures.steps < last_step {
             if !self.step()? {
                 break;
             }
