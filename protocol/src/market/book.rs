@@ -56,7 +56,8 @@ impl Entry {
 
 impl Book {
     /// An empty book of the validator `own`, whose own offers do not count against the bounds of
-    /// what others may put into it.
+    /// what others may put into it. It alone puts them in and never again once they are closed,
+    /// so no closing of its own is remembered.
     #[must_use]
     pub fn new(own: Domain) -> Self {
         Self {
@@ -85,7 +86,10 @@ impl Book {
                 let (new, old) = (notice.version, known.notice.version);
                 refuse!(StaleSequence, "version {new} after {old} of {}", notice.offer)
             }
-            Some(known) if notice.terms == known.notice.terms => known.seen,
+            Some(known) if notice.terms == known.notice.terms => {
+                self.renew(notice);
+                return Ok(());
+            }
             Some(_) => seen,
             None => {
                 self.check_room(&notice.validator)?;
@@ -95,6 +99,37 @@ impl Book {
         self.take_out(&notice.validator, &notice.offer);
         self.put_in(Entry { notice, seen });
         Ok(())
+    }
+
+    /// Puts a newer version with the same terms in the place of the older one.
+    fn renew(&mut self, notice: OfferNotice) {
+        let entry = self.entries.get_mut(&notice.validator);
+        let Some(entry) = entry.and_then(|published| published.get_mut(&notice.offer)) else {
+            return;
+        };
+        let before = entry.rank();
+        entry.notice.version = notice.version;
+        entry.notice.remaining = notice.remaining;
+        let after = entry.rank();
+        if before == after {
+            return;
+        }
+        let pair = notice.terms.pair();
+        if let Some(rank) = before {
+            self.unrank(&pair, &rank);
+        }
+        if let Some(rank) = after {
+            self.ranks.entry(pair).or_default().insert(rank);
+        }
+    }
+
+    fn unrank(&mut self, pair: &AssetPair, rank: &Rank) {
+        if let Some(ranks) = self.ranks.get_mut(pair) {
+            ranks.remove(rank);
+            if ranks.is_empty() {
+                self.ranks.remove(pair);
+            }
+        }
     }
 
     fn check_room(&self, validator: &Domain) -> Result<(), Refusal> {
@@ -138,7 +173,10 @@ impl Book {
             None => now.after(Duration(NOTICE_LIFE_MAX_MS)),
         };
         let removed = self.take_out(validator, offer);
-        self.closed.add(validator, *offer, until);
+        // No late notice of ours can bring one of ours back: they do not come in from outside.
+        if *validator != self.own {
+            self.closed.add(validator, *offer, until);
+        }
         Ok(removed)
     }
 
@@ -243,12 +281,8 @@ impl Book {
         if published.is_empty() {
             self.entries.remove(validator);
         }
-        let pair = entry.notice.terms.pair();
-        if let (Some(rank), Some(ranks)) = (entry.rank(), self.ranks.get_mut(&pair)) {
-            ranks.remove(&rank);
-            if ranks.is_empty() {
-                self.ranks.remove(&pair);
-            }
+        if let Some(rank) = entry.rank() {
+            self.unrank(&entry.notice.terms.pair(), &rank);
         }
         if let Some(claims) = self.claims.get_mut(offer) {
             claims.remove(validator);

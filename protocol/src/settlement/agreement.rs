@@ -137,10 +137,15 @@ impl Agreement {
     /// # Errors
     /// `Q-1601`.
     pub fn check(&self) -> Result<(), Refusal> {
-        self.header.check()?;
         if Self::legs_hash(&self.legs, &self.blinding) != self.header.legs {
             crate::refuse!(BadAgreement, "legs differ from the header's hash");
         }
+        self.check_parts()
+    }
+
+    /// As [`Agreement::check`] where the header's hash was made of these very legs.
+    pub(crate) fn check_parts(&self) -> Result<(), Refusal> {
+        self.header.check()?;
         if Self::parties_of(&self.legs) != *self.header.parties {
             crate::refuse!(BadAgreement, "parties differ from the legs");
         }

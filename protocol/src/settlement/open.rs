@@ -71,8 +71,16 @@ impl Settlement {
     /// A settlement of which nothing has happened yet.
     #[must_use]
     pub fn new(header: Header, legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>) -> Self {
+        Self::with_id(header.id(), header, legs)
+    }
+
+    fn with_id(
+        id: SettlementId,
+        header: Header,
+        legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>,
+    ) -> Self {
         Self {
-            id: header.id(),
+            id,
             header,
             legs,
             initiator: None,
@@ -90,6 +98,12 @@ impl Settlement {
     #[must_use]
     pub fn of_agreement(agreement: &Agreement) -> Self {
         Self::new(agreement.header.clone(), agreement.legs.clone())
+    }
+
+    /// As [`Settlement::of_agreement`] where the header's id is known already.
+    #[must_use]
+    pub(crate) fn of_agreement_with_id(id: SettlementId, agreement: &Agreement) -> Self {
+        Self::with_id(id, agreement.header.clone(), agreement.legs.clone())
     }
 
     /// Whether every party's lock is proven to us.
@@ -117,14 +131,24 @@ impl Settlement {
     /// The domains that `domain` shares a leg with.
     #[must_use]
     pub fn counterparties(&self, domain: &Domain) -> BTreeSet<Domain> {
-        self.legs
-            .iter()
-            .filter_map(|leg| match (leg.from.domain == *domain, leg.to.domain == *domain) {
-                (true, false) => Some(leg.to.domain.clone()),
-                (false, true) => Some(leg.from.domain.clone()),
+        self.across(domain).cloned().collect()
+    }
+
+    /// Whether all that `domain` shares a leg with have said that they are final.
+    #[must_use]
+    pub fn is_confirmed(&self, domain: &Domain) -> bool {
+        self.across(domain).all(|peer| self.confirmed.contains(peer))
+    }
+
+    /// For each leg between `domain` and another one, that other one.
+    fn across<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = &'a Domain> {
+        self.legs.iter().filter_map(move |leg| {
+            match (leg.from.domain == *domain, leg.to.domain == *domain) {
+                (true, false) => Some(&leg.to.domain),
+                (false, true) => Some(&leg.from.domain),
                 (true, true) | (false, false) => None,
-            })
-            .collect()
+            }
+        })
     }
 
     /// What each ledger of `domain` gives and gets, per asset, in the order of the legs.

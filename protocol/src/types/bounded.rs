@@ -69,7 +69,8 @@ impl<Context, T: Decode<Context> + 'static, const MAX: usize> Decode<Context> fo
             let refusal = Refusal::new(Code::TooMany, format!("{length} elements, at most {MAX}"));
             return Err(bincode::error::DecodeError::OtherString(refusal.to_string()));
         }
-        let mut items = Vec::new();
+        let likely = usize::try_from(length).unwrap_or(0).min(RESERVED);
+        let mut items = Vec::with_capacity(likely);
         for _ in 0..length {
             items.push(T::decode(decoder)?);
         }
@@ -86,6 +87,9 @@ impl<'de, Context, T: Decode<Context> + 'static, const MAX: usize>
         Self::decode(decoder)
     }
 }
+
+/// Elements for which a list makes room before it has read them.
+const RESERVED: usize = 256;
 
 /// Shared, immutable bytes of at most `MAX`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

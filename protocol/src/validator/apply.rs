@@ -227,7 +227,8 @@ impl State {
             (OutcomeKind::Refund, None, Some(role)) => *role = Participant::Refunded,
             (_, None, None) => {}
         }
-        let legs = settlement.legs.clone();
+        // Put back below: nothing in between asks for them.
+        let legs = std::mem::take(&mut settlement.legs);
         let aborted = settlement.initiator == Some(Initiator::Aborted);
         if !held && !aborted {
             return Err(Fault::new(format!("{outcome:?} of {id} without legs held")));
@@ -248,6 +249,7 @@ impl State {
             }
             self.takes.remove(&order);
         }
+        self.settlement_mut(id)?.legs = legs;
         self.close_if_done(id);
         Ok(())
     }
@@ -316,7 +318,8 @@ impl State {
         }
         settlement.participant = Some(Participant::Locked);
         settlement.locked.insert(domain);
-        let legs = settlement.legs.clone();
+        // Put back below: nothing in between asks for them.
+        let legs = std::mem::take(&mut settlement.legs);
         for order in legs.iter().filter_map(|leg| leg.order) {
             if let Some(take) = self.takes.get_mut(&order) {
                 take.settlement = Some(*id);
@@ -324,6 +327,7 @@ impl State {
         }
         self.reserve_headroom(&legs)?;
         self.touch_ledgers(&legs, true);
+        self.settlement_mut(id)?.legs = legs;
         Ok(())
     }
 
@@ -439,13 +443,15 @@ impl State {
         let id = header.id();
         if !self.settlements.contains_key(&id) {
             self.count_open(header, true);
-            let mut settlement = Settlement::of_agreement(agreement);
+            let mut settlement = Settlement::of_agreement_with_id(id, agreement);
             settlement.decider = decides.then_some(Decider::Open);
             self.recall(&mut settlement);
             self.settlements.insert(id, settlement);
         }
         if let Some(settlement) = self.settlements.get_mut(&id) {
-            settlement.legs = agreement.legs.clone();
+            if settlement.legs.is_empty() {
+                settlement.legs = agreement.legs.clone();
+            }
             // A tombstone of ours may have come first.
             settlement.participant = Some(match settlement.decision {
                 None => Participant::Proposed,

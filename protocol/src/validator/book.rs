@@ -32,6 +32,10 @@ impl Validator {
     pub(super) fn handle_notice(&mut self, now: Time, evidence: &VerifiedEvidence) {
         self.volatile.book.expire(now);
         let from = evidence.evidence().domain().clone();
+        // Our own word coming back: the book has it from us, and it may be old.
+        if from == self.state.domain {
+            return;
+        }
         let refused = match evidence.record() {
             Record::OfferPosted(notice) if notice.validator == from => {
                 self.volatile.notices_seen = self.volatile.notices_seen.saturating_add(1);

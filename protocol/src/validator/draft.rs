@@ -1,6 +1,6 @@
 //! The open batch: records written in this turn, whom they are for, and what comes after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Validator;
@@ -18,8 +18,8 @@ pub(super) struct Draft {
     /// Per peer, its statements in this batch: place and size.
     outgoing: BTreeMap<Domain, Vec<(u32, usize)>>,
     after: Vec<Effect>,
-    /// Offers whose published notice is out of date.
-    dirty: BTreeSet<OrderId>,
+    /// Orders whose offers have a published notice that is out of date; one may be here twice.
+    dirty: Vec<OrderId>,
 }
 
 impl Draft {
@@ -37,7 +37,7 @@ impl Draft {
     }
 
     pub fn offer_changed(&mut self, offer: OrderId) {
-        self.dirty.insert(offer);
+        self.dirty.push(offer);
     }
 }
 
@@ -102,7 +102,7 @@ impl Validator {
             }
             batch = Some(Arc::new(self.seal(now, entropy)?));
         }
-        let wake = self.volatile.timers.first().map(|(at, _)| *at);
+        let wake = self.volatile.timers.first();
         Ok(Effects { batch, after, wake, more: self.has_more_to_recover() })
     }
 
@@ -153,7 +153,10 @@ impl Validator {
     /// One notice per changed offer and batch, however often it changed.
     fn publish_changed_offers(&mut self, now: Time) -> Result<(), Fault> {
         let domain = self.state.domain.clone();
-        for id in std::mem::take(&mut self.draft.dirty) {
+        let mut dirty = std::mem::take(&mut self.draft.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        for id in dirty {
             let Some(offer) = self.state.offers.get(&id) else { continue };
             let only = offer.terms().counterparties.to_vec();
             let record = match offer.closed(domain.clone()) {

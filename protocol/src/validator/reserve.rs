@@ -23,8 +23,7 @@ impl State {
         if planted(Bug::LimitNotReserved) {
             return Ok(());
         }
-        let domain = self.domain.clone();
-        for (peer, asset, amount) in incoming(legs, &domain) {
+        for (peer, asset, amount) in incoming(legs, &self.domain) {
             self.books.correspondent_mut(peer, asset).reserve(amount)?;
         }
         Ok(())
@@ -34,8 +33,7 @@ impl State {
         if planted(Bug::LimitNotReserved) {
             return Ok(());
         }
-        let domain = self.domain.clone();
-        for (peer, asset, amount) in incoming(legs, &domain) {
+        for (peer, asset, amount) in incoming(legs, &self.domain) {
             self.books.correspondent_mut(peer, asset).release(amount)?;
         }
         Ok(())
@@ -67,18 +65,21 @@ impl State {
     /// Forgets a settlement that is final here and confirmed by those who share a leg with us.
     pub(super) fn close_if_done(&mut self, id: &SettlementId) {
         let Some(settlement) = self.settlements.get(id) else { return };
+        if !settlement.is_final() {
+            return;
+        }
         let confirmed = match settlement.decision {
-            Some(OutcomeKind::Settle) => settlement
-                .counterparties(&self.domain)
-                .iter()
-                .all(|peer| settlement.confirmed.contains(peer)),
+            Some(OutcomeKind::Settle) => settlement.is_confirmed(&self.domain),
             Some(OutcomeKind::Refund) => true,
             // Nothing was promised, so nobody's decision matters here.
             None => settlement.participant.is_some() && settlement.decider.is_none(),
         };
         let header = &settlement.header;
-        let key = (header.initiator.clone(), header.number, *id);
-        if !settlement.is_final() || !confirmed || self.tombstones.contains(&key) {
+        let buried = || {
+            let key = (header.initiator.clone(), header.number, *id);
+            self.tombstones.contains(&key)
+        };
+        if !confirmed || buried() {
             return;
         }
         if let Some(closed) = self.settlements.remove(id) {
@@ -88,6 +89,9 @@ impl State {
 
     /// The initiator's numbers have passed these tombstones: it can never bring them up again.
     pub(super) fn bury_tombstones(&mut self, initiator: &Domain, header: &Header) {
+        if self.tombstones.is_empty() {
+            return;
+        }
         let passed: Vec<_> = self
             .tombstones
             .range((initiator.clone(), crate::types::AgreementNumber(0), SettlementId::default())..)

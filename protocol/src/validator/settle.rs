@@ -111,7 +111,7 @@ impl Validator {
         let orders: Vec<OrderId> = legs.iter().filter_map(|leg| leg.order).collect();
         let legs = Bounded::new(legs).map_err(impossible)?;
         let agreement = Agreement { header: header.clone(), legs, blinding };
-        agreement.check().map_err(impossible)?;
+        agreement.check_parts().map_err(impossible)?;
         let own = self.state.domain.clone();
         let parties = header.parties.iter().filter(|party| **party != own);
         self.say(Statement::Agreed(Box::new(agreement)), parties)?;

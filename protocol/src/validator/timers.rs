@@ -19,11 +19,7 @@ impl Validator {
             return Ok(());
         }
         while !self.draft.is_full() {
-            match self.volatile.timers.first() {
-                Some((at, _)) if *at <= now => {}
-                Some(_) | None => return Ok(()),
-            }
-            let Some((_, timer)) = self.volatile.timers.pop_first() else { return Ok(()) };
+            let Some(timer) = self.volatile.timers.pop_due(now) else { return Ok(()) };
             self.fire(now, timer)?;
         }
         Ok(())
@@ -73,7 +69,7 @@ impl Validator {
 
     /// While recovering only questions are asked, of everybody, over and over.
     fn probe_while_recovering(&mut self, now: Time) {
-        let due = self.volatile.timers.first().is_none_or(|(at, _)| *at <= now);
+        let due = self.volatile.timers.first().is_none_or(|at| at <= now);
         if due {
             self.volatile.timers.clear();
             let wait = Duration(limits::PROBE_FIRST_MS);

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is a fact. It is rebuilt from the state and from what peers say.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::recover::Mode;
 use crate::limits;
@@ -28,6 +28,44 @@ pub(super) enum Timer {
     Probe(Domain, Duration),
 }
 
+/// The timers by time. One batch sets thousands for the same few moments, and hardly any fires
+/// before what it watches is over: setting one must cost nothing.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    later: BTreeMap<Time, Vec<Timer>>,
+    /// What is left of a moment that has come, the next one last.
+    due: Vec<Timer>,
+    came: Time,
+}
+
+impl Timers {
+    pub fn insert(&mut self, at: Time, timer: Timer) {
+        self.later.entry(at).or_default().push(timer);
+    }
+
+    /// When the first one fires.
+    pub fn first(&self) -> Option<Time> {
+        let later = self.later.first_key_value().map(|(at, _)| *at);
+        if self.due.is_empty() { later } else { Some(self.came) }
+    }
+
+    /// Takes out one that is due at `now`; of those of one moment the smallest first, each once.
+    pub fn pop_due(&mut self, now: Time) -> Option<Timer> {
+        if self.due.is_empty() {
+            let moment = self.later.first_entry().filter(|moment| *moment.key() <= now)?;
+            (self.came, self.due) = moment.remove_entry();
+            self.due.sort_unstable_by(|left, right| right.cmp(left));
+            self.due.dedup();
+        }
+        self.due.pop()
+    }
+
+    pub fn clear(&mut self) {
+        self.later.clear();
+        self.due.clear();
+    }
+}
+
 /// What is known of the connection to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Link {
@@ -46,7 +84,7 @@ pub(super) struct Link {
 /// The part of a validator that is not in the log.
 #[derive(Debug)]
 pub(super) struct Volatile {
-    pub timers: BTreeSet<(Time, Timer)>,
+    pub timers: Timers,
     pub book: Book,
     pub links: BTreeMap<Domain, Link>,
     pub mode: Mode,
@@ -60,7 +98,7 @@ pub(super) struct Volatile {
 impl Volatile {
     pub fn new(own: Domain) -> Self {
         Self {
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
             book: Book::new(own),
             links: BTreeMap::new(),
             mode: Mode::Live,
@@ -99,6 +137,6 @@ impl Volatile {
     }
 
     pub fn schedule(&mut self, at: Time, timer: Timer) {
-        self.timers.insert((at, timer));
+        self.timers.insert(at, timer);
     }
 }

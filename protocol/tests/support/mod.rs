@@ -99,7 +99,7 @@ pub struct Net {
     pub banks: Vec<Bank>,
     pub wire: VecDeque<(usize, usize, Wire)>,
     pub counts: Counts,
-    /// Keep batches to serve resends and evidence from; a bench need not.
+    /// Keep batches, replies and events to look at later; a bench need not.
     pub keep: bool,
     pub certificates: Vec<VerifiedCertificate>,
     pub anchors: Anchors,
@@ -303,10 +303,11 @@ impl Net {
                     self.banks[at].inputs.push_back(Input::NeverDecided { header, from });
                 }
             }
-            Effect::Reply { request, result } => {
+            Effect::Reply { request, result } if self.keep => {
                 self.banks[at].replies.insert(request, result);
             }
-            Effect::Event(event) => self.banks[at].events.push(event),
+            Effect::Event(event) if self.keep => self.banks[at].events.push(event),
+            Effect::Reply { .. } | Effect::Event(_) => {}
         }
     }
 
