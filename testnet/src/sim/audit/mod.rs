@@ -38,6 +38,8 @@ pub struct Audit {
     /// What one batch has changed, for the checks between domains.
     pub news: Vec<News>,
     recovering: bool,
+    /// Lost records are being written down again; some are said again as they were.
+    restoring: bool,
 }
 
 /// What the other checks must know of a batch.
@@ -65,6 +67,7 @@ impl Audit {
             received: BTreeMap::new(),
             news: Vec::new(),
             recovering: false,
+            restoring: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Audit {
                     self.domain
                 );
                 self.head = (*lost_height, *lost_hash);
+                self.restoring = true;
                 Ok(())
             }
             Record::Shown(evidence) => {
@@ -144,8 +148,11 @@ impl Audit {
             | Record::OfferClosed(_)
             | Record::Book(_)
             | Record::Suspended(_)
-            | Record::Lifted(_)
-            | Record::Restored => Ok(()),
+            | Record::Lifted(_) => Ok(()),
+            Record::Restored => {
+                self.restoring = false;
+                Ok(())
+            }
         }
     }
 

@@ -73,6 +73,9 @@ impl Audit {
             }
             Statement::Locked(id) => {
                 let settlement = self.settlements.entry(*id).or_default();
+                if self.restoring && settlement.locked {
+                    return Ok(());
+                }
                 demand!(
                     !settlement.locked || !strict,
                     "a party locks once",
@@ -134,6 +137,9 @@ impl Audit {
         let domain = self.domain.clone();
         let settlement = self.settlements.entry(*id).or_default();
         let outcome = if settles { OutcomeKind::Settle } else { OutcomeKind::Refund };
+        if self.restoring && settlement.decided == Some(outcome) {
+            return Ok(());
+        }
         let again = settlement.decided.is_some_and(|known| strict || known != outcome);
         demand!(!again, "one decision per settlement", "{domain} decided {id} again");
         settlement.decided = Some(outcome);
