@@ -147,6 +147,7 @@ impl World {
             plan: calm,
             cast,
             nodes,
+            restored: None,
             trouble: Stream::new(seed, "trouble"),
             pace: Stream::new(seed, "pace"),
             liar: Liar::new(Stream::new(seed, "liar")),

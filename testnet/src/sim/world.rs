@@ -93,6 +93,8 @@ pub struct World {
     pub cast: Cast,
     /// The nodes, by the index of their bank.
     pub nodes: Vec<Node>,
+    /// The one node of this run whose disk may be replaced by an old copy, once it was.
+    pub restored: Option<usize>,
     /// The network.
     pub network: Network,
     /// What may go wrong.
