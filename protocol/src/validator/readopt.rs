@@ -18,6 +18,10 @@ use crate::types::{Height, Ubi};
 impl State {
     /// Applies one of our own lost records.
     pub(super) fn apply_recovered(&mut self, record: &Record, height: Height) -> Result<(), Fault> {
+        if let Record::Statement(Statement::Rotated(rotation)) = record {
+            // Of a rotation of our own only what we said of it comes back.
+            let _ = self.directory.replay_rotation(rotation);
+        }
         if self.fits(record) {
             self.apply(record, height)?;
             self.infer_decision(record);

@@ -151,7 +151,15 @@ impl World {
     fn check_decided(&mut self, node: usize, id: SettlementId) -> Checked {
         let decided = self.checks.audits[node].settlement(&id).and_then(|known| known.decided);
         let Some(outcome) = decided else { return Ok(()) };
-        let known = *self.checks.decisions.entry((id, node)).or_insert(outcome);
+        let mut known = *self.checks.decisions.entry((id, node)).or_insert(outcome);
+        if known != outcome && self.restored == Some(node) && !self.is_decision_heard(node, id) {
+            // Written, lost with the disk, and never heard by anybody: it was never said.
+            self.checks.decisions.insert((id, node), outcome);
+            if let Some(ends) = self.checks.outcomes.get_mut(&id) {
+                ends.remove(&node);
+            }
+            known = outcome;
+        }
         let domain = &self.nodes[node].domain;
         demand!(
             known == outcome,
@@ -159,6 +167,13 @@ impl World {
             "{domain} decided {known:?}, then {outcome:?} of {id}"
         );
         Ok(())
+    }
+
+    /// Whether anybody honest has written down that it heard a decision of `node`.
+    fn is_decision_heard(&self, node: usize, id: SettlementId) -> bool {
+        let others = (0..self.nodes.len()).filter(|other| *other != node);
+        let mut heard = others.filter_map(|other| self.checks.audits[other].settlement(&id));
+        heard.any(|known| known.heard.is_some())
     }
 
     /// An honest party has applied an outcome: the others must not have applied the other one,

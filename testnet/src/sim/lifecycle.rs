@@ -145,6 +145,10 @@ impl World {
             self.customers_answer(node, starts);
         }
         self.plan_turn(node, self.now_ms);
+        // New connections take the place of the old ones, and what was still on those is lost.
+        self.queue.retain(
+            |_, occasion| !matches!(occasion, Occasion::Arrive { from, .. } if *from == node),
+        );
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
             if self.nodes[peer].validator.is_some() {
                 let name = self.nodes[peer].domain.clone();
