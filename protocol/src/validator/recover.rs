@@ -253,7 +253,8 @@ impl Validator {
     fn is_heard(&self, gathering: &Gathering, peer: &Domain) -> bool {
         let Some(claim) = gathering.claims.get(peer) else { return false };
         let (returned, inbound) = self.progress(peer);
-        claim.received <= returned && claim.sent <= inbound
+        // Where nothing of ours is lost, the rest of its own feed can come as it always does.
+        claim.received <= returned && (claim.sent <= inbound || !gathering.lost)
     }
 
     pub(super) fn has_more_to_recover(&self) -> bool {
