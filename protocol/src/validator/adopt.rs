@@ -242,11 +242,11 @@ impl Validator {
         let height = evidence.checkpoint.checkpoint.height;
         let record = evidence.read();
         let fits = record.as_ref().is_ok_and(|record| self.state.fits(record));
-        let what = record.as_ref().map_or("unreadable", Record::kind);
+        let what = record.as_ref().map_or_else(|_| "unreadable".to_owned(), described);
         let untold = record.as_ref().map(|record| self.untold(record, told)).unwrap_or_default();
         self.commit(&Record::Recovered(evidence))?;
         if !fits {
-            self.event(Event::Unresolved { height, what: what.to_owned() });
+            self.event(Event::Unresolved { height, what });
         } else if let Ok(Record::Statement(statement)) = record
             && !untold.is_empty()
         {
@@ -271,6 +271,23 @@ impl Validator {
             }
             Some(_) | None => BTreeSet::new(),
         }
+    }
+}
+
+/// A record in a few words, for the operator who has to resolve it.
+fn described(record: &Record) -> String {
+    match record {
+        Record::Transaction(transaction) => {
+            let entries = transaction.entries.iter();
+            let touched: Vec<String> =
+                entries.map(|entry| format!("{} of {}", entry.sequence, entry.ledger)).collect();
+            format!("{} (entry {})", transaction.cause.kind(), touched.join(", entry "))
+        }
+        Record::Statement(statement) => match word_of(statement) {
+            Some((id, _)) => format!("{} {id}", statement.kind()),
+            None => statement.kind().to_owned(),
+        },
+        other => other.kind().to_owned(),
     }
 }
 

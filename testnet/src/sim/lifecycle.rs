@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::identity::{Rotation, SignedRotation};
-use quadrille_protocol::log::VerifiedEvidence;
+use quadrille_protocol::log::{Record, VerifiedEvidence};
 use quadrille_protocol::types::{Epoch, Height};
 use quadrille_protocol::validator::{Command, Guard, Input, Settings, Validator};
 
@@ -122,6 +122,7 @@ impl World {
             self.nodes[node].disk.restore(kept);
             self.checks.expect_replay(node, None);
         }
+        self.tell_holders(node)?;
         let broken = |fault| Broken::safety("replay gives the same state", format!("{fault}"));
         let mut validator = Validator::replay(self.settings(node), &stored).map_err(broken)?;
         self.check_replay(node, &validator)?;
@@ -154,6 +155,24 @@ impl World {
                 let name = self.nodes[peer].domain.clone();
                 self.submit(peer, Input::Connected(domain.clone()));
                 self.submit(node, Input::Connected(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// A start tells holders what a crash may have kept from them.
+    fn tell_holders(&mut self, node: usize) -> Checked {
+        if !self.is_honest(node) {
+            return Ok(());
+        }
+        for sealed in &self.nodes[node].sealed {
+            let Some(signature) = &sealed.signature else { continue };
+            for (leaf, bytes) in (0u32..).zip(sealed.batch.stored().records.iter()) {
+                let Ok(Record::Transaction(transaction)) = Record::read(bytes) else { continue };
+                for entry in &transaction.entries {
+                    let (ledger, sequence) = (entry.ledger, entry.sequence);
+                    self.wallets.take(ledger, sequence, &sealed.batch, leaf, signature)?;
+                }
             }
         }
         Ok(())
