@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 
 use quadrille_protocol::error::Code;
 use quadrille_protocol::ledger::account::Status;
-use quadrille_protocol::log::{Evidence, OutcomeKind};
+use quadrille_protocol::log::{Evidence, OutcomeKind, Record};
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Boot, Command, Event, Input, Message};
+use support::puppet::Puppet;
 use support::scene::{Market, REAL, account, outcomes};
-use support::{Net, Signing};
+use support::{Net, Signing, Wire};
 
 type Opening = fn() -> Market;
 
@@ -401,4 +402,44 @@ fn a_decision_given_back_without_its_settlement_is_not_made_otherwise_later() {
         market.net.pass(span_ms);
     }
     assert!(!market.net.banks[0].said().contains(&"Decided(refund)"));
+}
+
+#[test]
+fn a_peer_whose_feed_contradicts_itself_does_not_hold_a_recovery_up() {
+    let mut market = known(2);
+    let mut puppet = Puppet::new(&market.net, 0);
+    let strange = Record::TransitLedger(None).to_bytes().unwrap();
+    let first = puppet.sent[1].next();
+    let one = puppet.seal(&market.net, 1, vec![strange.clone()]);
+    puppet.deliver(&mut market.net, 1, &one).unwrap();
+    market.net.turn(1);
+    let said = market.net.banks[1].validator.state().peer(&market.net.domain(0)).unwrap().sent;
+    let batches = market.net.banks[1].log.len();
+    market.net.restart(1, batches, Boot::GuardUnsure(None));
+    let turn = |market: &mut Market| {
+        // Bank 0 is the puppet: it answers nothing by itself.
+        market.net.turn(1);
+        market.net.turn(1);
+        market.net.wire.clear();
+        market.net.banks[1].validator.is_recovering()
+    };
+    let claim = |market: &mut Market, received: Sequence| {
+        let (network, sent) = (market.net.network.clone(), first.next());
+        let resume = Message::Resume { network, sent, received };
+        market.net.deliver(0, 1, Wire::Message(resume)).unwrap();
+    };
+    claim(&mut market, said.next());
+    assert!(turn(&mut market));
+    // The same number again, on another page: neither goes with the other.
+    puppet.height = puppet.height.next();
+    let other = puppet.forge(&market.net, 1, first, vec![strange.clone(), strange]);
+    puppet.deliver(&mut market.net, 1, &other).unwrap();
+    puppet.deliver(&mut market.net, 1, &other).unwrap();
+    assert!(turn(&mut market), "it has heard more of us than our log has");
+    let replays = market.net.banks[1].events.iter().filter(
+        |event| matches!(event, Event::Misbehaved { refusal, .. } if refusal.code == Code::FeedReplay),
+    );
+    assert_eq!(replays.count(), 1);
+    claim(&mut market, said);
+    assert!(!turn(&mut market));
 }

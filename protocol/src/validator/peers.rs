@@ -13,14 +13,31 @@ use crate::sabotage::{Bug, planted};
 use crate::settlement::Header;
 use crate::settlement::decider::DeciderEvent;
 use crate::settlement::initiator::InitiatorEvent;
-use crate::types::{Domain, Duration, Network, Sequence, SettlementId, Time};
+use crate::types::{Domain, Duration, Height, Network, Sequence, SettlementId, Time};
 
 /// What a page is to us, by its numbers.
-enum Place {
+pub(super) enum Place {
     Next,
     Known,
     Gap,
+    /// It does not go with a page that we have: an honest feed has no such page.
     Crooked,
+}
+
+/// The place of a page in a feed taken up to `received`, whose last page stood at `height`.
+pub(super) fn place_of(received: Sequence, height: Height, frame: &ReceivedFrame) -> Place {
+    let (first, last) = (frame.page().first, frame.page().last());
+    if last <= received {
+        return Place::Known;
+    }
+    if first > received.next() && !planted(Bug::FeedGapAccepted) {
+        return Place::Gap;
+    }
+    let regressed = frame.checkpoint().checkpoint.height < height;
+    if first <= received || frame.page().items.is_empty() || regressed {
+        return Place::Crooked;
+    }
+    Place::Next
 }
 
 impl Validator {
@@ -29,8 +46,8 @@ impl Validator {
         if self.convict_equivocation(&from, &frame)? {
             return Ok(());
         }
-        let received = self.state.peer(&from).map_or(Sequence(0), |peer| peer.received);
-        match self.place_of(&from, received, &frame) {
+        let (received, height) = self.taken_of(&from);
+        match place_of(received, height, &frame) {
             Place::Next => self.take_in(now, &from, frame)?,
             Place::Known => {}
             Place::Gap => {
@@ -42,8 +59,7 @@ impl Validator {
                 return Ok(());
             }
             Place::Crooked => {
-                let what = format!("page {} after {received}", frame.page().first);
-                self.misbehaved(&from, Code::FeedReplay, what);
+                self.crooked(&from, received, &frame);
                 return Ok(());
             }
         }
@@ -51,20 +67,15 @@ impl Validator {
         Ok(())
     }
 
-    fn place_of(&self, from: &Domain, received: Sequence, frame: &ReceivedFrame) -> Place {
-        let (first, last) = (frame.page().first, frame.page().last());
-        if last <= received {
-            return Place::Known;
-        }
-        if first > received.next() && !planted(Bug::FeedGapAccepted) {
-            return Place::Gap;
-        }
-        let height = frame.checkpoint().checkpoint.height;
-        let regressed = self.state.peer(from).is_some_and(|peer| height < peer.received_height);
-        if first <= received || frame.page().items.is_empty() || regressed {
-            return Place::Crooked;
-        }
-        Place::Next
+    /// How far our log has a peer's feed, and the height of the last page of it.
+    pub(super) fn taken_of(&self, peer: &Domain) -> (Sequence, Height) {
+        let known = self.state.peer(peer);
+        known.map_or((Sequence(0), Height(0)), |at| (at.received, at.received_height))
+    }
+
+    pub(super) fn crooked(&mut self, from: &Domain, received: Sequence, frame: &ReceivedFrame) {
+        let what = format!("page {} after {received}", frame.page().first);
+        self.misbehaved(from, Code::FeedReplay, what);
     }
 
     fn take_in(&mut self, now: Time, from: &Domain, frame: ReceivedFrame) -> Result<(), Fault> {

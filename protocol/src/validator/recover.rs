@@ -16,6 +16,7 @@ use super::Validator;
 use super::adopt::{Adoption, plan};
 use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
+use super::peers::{Place, place_of};
 use crate::error::{Code, Fault, Refusal};
 use crate::identity::Change;
 use crate::limits;
@@ -47,6 +48,8 @@ pub(super) struct Gathering {
     returned: BTreeMap<Domain, Sequence>,
     /// Peers' pages that our log does not have.
     pub inbound: BTreeMap<Domain, Vec<ReceivedFrame>>,
+    /// Peers whose feed contradicts itself: nothing more of it can ever be taken.
+    contradicted: BTreeSet<Domain>,
     /// Membership news entered meanwhile, to be written down first.
     pub news: Vec<Record>,
     /// What the signer remembers.
@@ -240,21 +243,35 @@ impl Validator {
 
     fn gather_inbound(&mut self, frame: ReceivedFrame) {
         let from = frame.from().clone();
-        let received = self.state.peer(&from).map_or(Sequence(0), |peer| peer.received);
+        let logged = self.taken_of(&from);
         let Mode::Gathering(gathering) = &mut self.volatile.mode else { return };
-        let frames = gathering.inbound.entry(from).or_default();
-        let known = frames.last().map_or(received, |frame| frame.page().last());
-        if frame.page().first == known.next() && frames.len() < limits::UNACKNOWLEDGED_PAGES {
-            frames.push(frame);
+        let frames = gathering.inbound.entry(from.clone()).or_default();
+        let (received, height) = frames
+            .last()
+            .map_or(logged, |last| (last.page().last(), last.checkpoint().checkpoint.height));
+        match place_of(received, height, &frame) {
+            Place::Next => {
+                if frames.len() < limits::UNACKNOWLEDGED_PAGES {
+                    frames.push(frame);
+                }
+            }
+            Place::Known | Place::Gap => {}
+            Place::Crooked => {
+                if gathering.contradicted.insert(from.clone()) {
+                    self.crooked(&from, received, &frame);
+                }
+            }
         }
     }
 
-    /// Whether a peer has shown everything that it says there is.
+    /// Whether a peer has shown everything that it says there is, or all that can be taken of
+    /// it. What it has heard of us it gives back in either case.
     fn is_heard(&self, gathering: &Gathering, peer: &Domain) -> bool {
         let Some(claim) = gathering.claims.get(peer) else { return false };
         let (returned, inbound) = self.progress(peer);
         // Where nothing of ours is lost, the rest of its own feed can come as it always does.
-        claim.received <= returned && (claim.sent <= inbound || !gathering.lost)
+        let needless = !gathering.lost || gathering.contradicted.contains(peer);
+        claim.received <= returned && (claim.sent <= inbound || needless)
     }
 
     pub(super) fn has_more_to_recover(&self) -> bool {
