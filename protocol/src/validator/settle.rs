@@ -15,7 +15,7 @@ use crate::error::{Code, Fault, Refusal};
 use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::limits;
-use crate::log::record::{Aborted, Decided, Revealed};
+use crate::log::record::{Aborted, Decided, Question, Revealed};
 use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement, VerifiedEvidence};
 use crate::sabotage::{Bug, planted};
 use crate::settlement::agreement::{Agreement, Header, Leg};
@@ -667,6 +667,12 @@ impl Validator {
             self.misbehaved(from, Code::BadAgreement, "query that does not hold together");
             return Ok(());
         }
+        let directory = &self.state.directory;
+        if let Some(refusal) = header.parties.iter().find_map(|party| directory.member(party).err())
+        {
+            self.misbehaved(from, refusal.code, refusal.what);
+            return Ok(());
+        }
         if self.state.settlements.contains_key(&header.id()) {
             return self.decide_if_due(now, header.id());
         }
@@ -691,7 +697,13 @@ impl Validator {
             return Ok(());
         }
         if !self.state.settlements.contains_key(&id) {
-            self.commit(&Record::Queried(Box::new(header.clone())))?;
+            let asked = self.state.peer(from).map_or(0, |peer| peer.asked);
+            if usize::try_from(asked).unwrap_or(usize::MAX) >= limits::TOMBSTONES_PER_ASKER {
+                self.misbehaved(from, Code::TooManySettlements, format!("{asked} asked for"));
+                return Ok(());
+            }
+            let question = Question { header: header.clone(), by: from.clone() };
+            self.commit(&Record::Queried(Box::new(question)))?;
         }
         self.decide_if_due(now, id)
     }
