@@ -429,3 +429,22 @@ fn a_losing_take_of_the_same_bank_is_forgotten_with_its_window() {
     market.net.check_quiet();
     assert_eq!(market.balances()[0], (1_000, 0));
 }
+
+#[test]
+fn an_agreement_of_somebody_else_does_not_end_a_take() {
+    let mut liar = liar(3, 1);
+    let carol = Account { domain: liar.market.net.domain(2), ledger: Ubi([4; 32]) };
+    let Market { bond, eur, .. } = &liar.market;
+    let legs = vec![
+        leg(bond, 100, &carol, &liar.bob, None),
+        leg(eur, 200, &liar.bob, &carol, Some(liar.takes[0])),
+    ];
+    let agreement = drawn_up(&liar.market.net, 2, 1, 1 << 40, legs);
+    let mut stranger = Puppet::new(&liar.market.net, 2);
+    stranger.say(&mut liar.market.net, 1, vec![Statement::Agreed(Box::new(agreement))]);
+    liar.market.net.turn(1);
+    assert_eq!(liar.declined(), Some(Code::TermsDiffer));
+    // The take still waits for the maker it was sent to.
+    liar.agree(1 << 40, liar.fair_legs());
+    assert_eq!(liar.last_said(), "Locked");
+}

@@ -246,11 +246,17 @@ impl Validator {
         let settlement = self.state.settlement(&id).map_err(impossible)?;
         let header = settlement.header.clone();
         let own = &self.state.domain;
+        // Anybody can name a take; only the maker that it was sent to has answered it.
+        let answered = |order: &OrderId| {
+            let take = self.state.takes.get(order);
+            take.is_some_and(|take| take.terms.maker == header.initiator)
+        };
         let takes: Vec<OrderId> = settlement
             .legs
             .iter()
             .filter(|leg| leg.from.domain == *own)
             .filter_map(|leg| leg.order)
+            .filter(answered)
             .collect();
         let decides = header.decider == *own;
         let code = refusal.code;
