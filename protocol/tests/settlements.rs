@@ -16,7 +16,7 @@ use quadrille_protocol::error::Code;
 use quadrille_protocol::log::{OutcomeKind, Record, Statement};
 use quadrille_protocol::settlement::{Account, Agreement, Header, Leg};
 use quadrille_protocol::types::*;
-use quadrille_protocol::validator::{Boot, Input, Message};
+use quadrille_protocol::validator::{Boot, Event, Input, Message};
 use support::puppet::Puppet;
 use support::scene::{Market, REAL, account, outcomes};
 use support::{Crash, Net, Signing};
@@ -195,6 +195,11 @@ fn an_initiator_that_told_only_a_participant_is_refunded_by_the_tombstone_of_a_q
         assert_eq!(market.net.banks[decider].said(), ["Decided(refund)"]);
         assert_ne!(one_outcome(&market), Some(OutcomeKind::Settle));
         market.net.check_quiet();
+        let accused = |at: usize| {
+            let events = market.net.banks[at].events.iter();
+            events.filter(|event| matches!(event, Event::Misbehaved { .. })).count()
+        };
+        assert_eq!((0..3).map(accused).sum::<usize>(), 0);
     }
 }
 
