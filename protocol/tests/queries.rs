@@ -98,3 +98,47 @@ fn a_question_that_names_strangers_is_not_answered() {
     assert_eq!(misbehaved(net, 1), vec![(net.domain(2), Code::UnknownDomain); 2]);
     net.check_quiet();
 }
+
+#[test]
+fn at_its_deadline_nothing_is_due_and_just_after_it_is() {
+    let mut market = Market::new(3, Signing::Off);
+    let net = &mut market.net;
+    let mut header = invented(net, 1 << 40);
+    header.deadline = net.now;
+    ask(net, header.clone());
+    net.run();
+    assert!(net.banks[1].said().is_empty());
+    assert!(net.banks[1].validator.state().settlements.is_empty());
+    net.pass(1);
+    ask(net, header);
+    net.run();
+    assert_eq!(net.banks[1].said(), ["Decided(refund)"]);
+}
+
+#[test]
+fn an_open_decider_waits_for_its_timer_even_when_asked_at_the_deadline() {
+    let mut market = Market::new(2, Signing::Off);
+    let offer = market.offer(100, 200);
+    let action = market.take(offer, 100, 200);
+    market.bob_sends(action);
+    let net = &mut market.net;
+    for at in [1, 0, 1] {
+        while let Some((from, to, wire)) = net.wire.pop_front() {
+            net.deliver(from, to, wire).unwrap();
+        }
+        net.turn(at);
+    }
+    net.wire.clear();
+    assert_eq!(net.banks[1].said().last(), Some(&"Locked"));
+    let open = net.banks[1].validator.state().settlements.sorted();
+    let header = open[0].1.header.clone();
+    net.now = header.deadline;
+    let (from, message) = (net.domain(0), Message::Query(Box::new(header)));
+    net.banks[1].inputs.push_back(Input::Message { from, message });
+    net.turn(1);
+    assert_eq!(net.banks[1].said().last(), Some(&"Locked"));
+    // Nobody asks again: its own timer is enough.
+    net.now = net.now.after(Duration(1));
+    net.turn(1);
+    assert_eq!(net.banks[1].said().last(), Some(&"Decided(refund)"));
+}
