@@ -1,10 +1,11 @@
 //! Holders' orders: checked against the ledger's rules, booked, answered.
 //!
 //! Every order gets one answer. A refusal is written down too, so that the holder can prove
-//! that its bank refused and why. Repeating an accepted order repeats the answer, never the
+//! that its bank refused and why; all but that of a nonce used before. Repeating an accepted order repeats the answer, never the
 //! effect.
 
 use super::Validator;
+use super::effect::Event;
 use super::input::{Accepted, RequestId};
 use crate::error::{Code, Fault, Refusal};
 use crate::ledger::account::NonceState;
@@ -51,10 +52,14 @@ impl Validator {
             Ok(accepted) => self.reply(request, Ok(accepted)),
             Err(Failure::Broken(fault)) => return Err(fault),
             Err(Failure::Refused(refusal)) => {
+                // A used nonce may be this very order's, accepted long ago: that we refused it
+                // must not be on record. The edge's index knows what became of it.
+                let used = matches!(refusal.code, Code::NonceUsed | Code::NonceTooOld);
                 // Only the holder's own orders are worth a record: nobody else can fill our log.
-                if known {
+                if known && !used {
                     let refused = SignedRefusal { ledger, order: id, refusal: refusal.clone() };
-                    self.commit(&Record::Refused(refused))?;
+                    let leaf = self.commit(&Record::Refused(refused))?;
+                    self.event(Event::Refused { ledger, order: id, leaf });
                 }
                 self.reply(request, Err(refusal));
             }
