@@ -33,6 +33,8 @@ pub const BATCH_RECORDS: usize = 16 * 1024;
 pub const MERKLE_DEPTH: usize = 14;
 /// Records after which a batch takes no further input. What one input makes fits in the rest.
 pub const BATCH_FULL: usize = BATCH_RECORDS / 2;
+/// Peers that hear of our own key rotation from us: each takes a page of the batch.
+pub const ROTATION_LISTENERS: usize = BATCH_RECORDS / 4;
 /// Statements on one feed page; a batch may hold several pages for one peer.
 pub const PAGE_ITEMS: usize = 512;
 /// Bytes of statements on one feed page, so that its frame fits.

@@ -619,7 +619,7 @@ pub fn settings(number: usize) -> Settings {
     Settings::new(PreimageSeed::new([u8::try_from(number).unwrap(); 32]))
 }
 
-fn certify(
+pub fn certify(
     network: &Network,
     domain: Domain,
     key: &SecretKey,
