@@ -100,6 +100,7 @@ impl Validator {
             Action::Take { terms, pair } => {
                 terms.check(now)?;
                 self.check_take(&verified, &terms.maker, &pair)?;
+                self.check_notary(now, terms.notary.as_ref(), &terms.maker)?;
                 self.check_spend(now, &verified, &pair.want, terms.pay)?;
                 self.take(now, verified, &terms, &pair)?
             }
@@ -215,7 +216,7 @@ impl Validator {
         let (id, payer) = (verified.id(), verified.order().ledger);
         let legs = self.payment_legs(id, payer, payment)?;
         let (asset, amount) = (&payment.asset, payment.amount);
-        self.check_terms(&legs, &payment.to.domain)?;
+        self.check_terms(now, &legs, &payment.to.domain)?;
         let hold = Postings::new().with(payer, MovementKind::Hold, asset, amount);
         let mut accepted = self.book_order(now, verified, hold)?;
         let settlement = self.draw_up(now, legs, payment.to.domain.clone())?;
@@ -263,6 +264,7 @@ impl Validator {
         }
         self.check_spend(now, &verified, &terms.give, terms.give_amount)?;
         self.check_receipt(&verified.order().ledger, &terms.want)?;
+        self.check_notary(now, terms.notary.as_ref(), &self.state.domain)?;
         let (id, ledger) = (verified.id(), verified.order().ledger);
         let hold = Postings::new().with(ledger, MovementKind::Hold, &terms.give, terms.give_amount);
         let accepted = self.book_order(now, verified, hold)?;

@@ -12,6 +12,7 @@ use super::input::Message;
 use super::reserve::incoming;
 use crate::crypto::hash::{derive_preimage, hash_lock};
 use crate::error::{Code, Fault, Refusal};
+use crate::identity::Role;
 use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::limits;
@@ -51,8 +52,40 @@ impl Validator {
         Ok(())
     }
 
+    /// Whether a settlement of `parties` may be left to `decider`: one of them, or a notary.
+    fn check_decider(
+        &self,
+        now: Time,
+        decider: &Domain,
+        parties: &[Domain],
+    ) -> Result<(), Refusal> {
+        if parties.contains(decider) {
+            return self.state.directory.member(decider).map(|_| ());
+        }
+        self.state.directory.is_valid_at(decider, now, Role::Notary)
+    }
+
+    /// Whether the notary that an offer of `maker` names can decide its trades.
+    pub(super) fn check_notary(
+        &self,
+        now: Time,
+        notary: Option<&Domain>,
+        maker: &Domain,
+    ) -> Result<(), Refusal> {
+        let Some(notary) = notary else { return Ok(()) };
+        if notary == maker {
+            crate::refuse!(BadOffer, "the maker's bank {maker} cannot be the notary");
+        }
+        self.state.directory.is_valid_at(notary, now, Role::Notary)
+    }
+
     /// Whether the legs hold together and our own side of them can be promised.
-    pub(super) fn check_terms(&self, legs: &[Leg], decider: &Domain) -> Result<(), Refusal> {
+    pub(super) fn check_terms(
+        &self,
+        now: Time,
+        legs: &[Leg],
+        decider: &Domain,
+    ) -> Result<(), Refusal> {
         let parties = Agreement::parties_of(legs);
         if parties.len() > limits::AGREEMENT_PARTIES {
             crate::refuse!(TooMany, "{} parties", parties.len());
@@ -60,7 +93,10 @@ impl Validator {
         if legs.len() > limits::AGREEMENT_LEGS {
             crate::refuse!(TooMany, "{} legs", legs.len());
         }
-        self.state.directory.member(decider)?;
+        if *decider == self.state.domain {
+            crate::refuse!(BadAgreement, "the initiator cannot decide");
+        }
+        self.check_decider(now, decider, &parties)?;
         for party in &parties {
             self.state.directory.member(party)?;
         }
@@ -153,6 +189,7 @@ impl Validator {
         if header.deadline > now.after(Duration(limits::SETTLEMENT_LIFE_MAX_MS)) {
             crate::refuse!(DeadlineTooFar, "{}", header.deadline);
         }
+        self.check_decider(now, &header.decider, &header.parties)?;
         for other in header.others(&self.state.domain) {
             self.check_new_business(now, other)?;
         }
@@ -222,6 +259,10 @@ impl Validator {
         });
         if !given || !gets {
             crate::refuse!(TermsDiffer, "the legs differ from the take {order}");
+        }
+        let decider = &settlement.header.decider;
+        if take.terms.notary.as_ref().unwrap_or(&self.state.domain) != decider {
+            crate::refuse!(TermsDiffer, "the take {order} does not leave it to {decider}");
         }
         Ok(())
     }
