@@ -69,6 +69,7 @@ fn prepare(net: &mut Net, count: usize) -> (Customer, Customer, Orders) {
             maker: net.domain(0),
             take: Amount::new(100),
             pay: Amount::new(200),
+            notary: None,
             expiry: net.now.after(Duration(3_600_000)),
         };
         let pair = AssetPair { give: bond.clone(), want: eur.clone() };

@@ -171,8 +171,14 @@ pub fn exposure(state: &State) -> Result<(), Fault> {
 /// A fault that names the ledger or the peer.
 pub fn counts(state: &State) -> Result<(), Fault> {
     let (mut ledgers, mut peers) = (BTreeMap::<Ubi, u32>::new(), BTreeMap::<&Domain, u32>::new());
+    let mut askers = BTreeMap::<&Domain, u32>::new();
     for (_, settlement) in state.settlements.sorted() {
-        for other in settlement.header.others(&state.domain) {
+        if let Some(by) = &settlement.asked {
+            let count = askers.entry(by).or_default();
+            *count = count.saturating_add(1);
+        }
+        let shared = settlement.header.others(&state.domain);
+        for other in shared.filter(|_| settlement.asked.is_none()) {
             let count = peers.entry(other).or_default();
             *count = count.saturating_add(1);
         }
@@ -197,6 +203,10 @@ pub fn counts(state: &State) -> Result<(), Fault> {
         let counted = peers.get(domain).copied().unwrap_or_default();
         if counted != peer.open {
             return Err(Fault::new(format!("counts: {} of {counted} with {domain}", peer.open)));
+        }
+        let asked = askers.get(domain).copied().unwrap_or_default();
+        if asked != peer.asked {
+            return Err(Fault::new(format!("counts: {} of {asked} asked by {domain}", peer.asked)));
         }
     }
     Ok(())

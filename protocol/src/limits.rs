@@ -33,6 +33,8 @@ pub const BATCH_RECORDS: usize = 16 * 1024;
 pub const MERKLE_DEPTH: usize = 14;
 /// Records after which a batch takes no further input. What one input makes fits in the rest.
 pub const BATCH_FULL: usize = BATCH_RECORDS / 2;
+/// Peers that hear of our own key rotation from us: each takes a page of the batch.
+pub const ROTATION_LISTENERS: usize = BATCH_RECORDS / 4;
 /// Statements on one feed page; a batch may hold several pages for one peer.
 pub const PAGE_ITEMS: usize = 512;
 /// Bytes of statements on one feed page, so that its frame fits.
@@ -62,6 +64,8 @@ pub const PAYMENT_HOPS: usize = AGREEMENT_PARTIES - 2;
 
 /// Open settlements shared with one peer.
 pub const OPEN_SETTLEMENTS_PER_PEER: usize = 4096;
+/// Tombstones that one peer's questions may keep here.
+pub const TOMBSTONES_PER_ASKER: usize = 1024;
 /// Settlements for whose decision the log is searched at one time.
 pub const DECISION_SEARCHES: usize = 1024;
 /// Takes waiting in one offer's selection window.
@@ -169,5 +173,6 @@ const _: () = assert!(SIGNED_REVOCATION_BYTES < RECORD_BYTES);
 const _: () = assert!(TRANSACTION_ENTRIES >= AGREEMENT_LEGS);
 const _: () = assert!(REMOTE_OFFERS_PER_PEER <= REMOTE_OFFERS);
 const _: () = assert!(CLOSED_OFFERS_PER_PEER <= CLOSED_OFFERS);
+const _: () = assert!(TOMBSTONES_PER_ASKER <= OPEN_SETTLEMENTS_PER_PEER);
 const _: () = assert!(LIVE_OFFERS <= u32::MAX as usize);
 const _: () = assert!(SELECTION_WINDOW_MAX_MS <= ORDER_LIFE_MS);

@@ -18,7 +18,7 @@ use quadrille_protocol::ledger::{Action, AssetProfile, Opening, Payment, SignedO
 use quadrille_protocol::log::Record;
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::*;
-use quadrille_protocol::validator::{Accepted, Command, Input, State};
+use quadrille_protocol::validator::{Accepted, Command, Event, Input, State};
 use support::scene::{Market, REAL, account};
 use support::{Customer, Net, Signing, secret};
 
@@ -122,6 +122,11 @@ fn a_refused_order_changes_nothing_and_its_holder_can_prove_it() {
         assert_eq!(contents(&market.net, 0), before, "{code}");
         let mine = |record: &Record| matches!(record, Record::Refused(known) if known.order == id);
         let proof = market.net.banks[0].prove(mine).unwrap();
+        let told = market.net.banks[0].events.iter().rev().find_map(|event| match event {
+            Event::Refused { ledger, order, leaf } => Some((*ledger, *order, *leaf)),
+            _ => None,
+        });
+        assert_eq!(told, Some((market.alice.ledger, id, proof.index)));
         let directory = &market.net.banks[1].validator.state().directory;
         let proven = proof.verify(&market.net.network, directory, &HybridSignatures).unwrap();
         let Record::Refused(proven) = proven else { unreachable!() };
@@ -391,4 +396,32 @@ fn an_opening_is_for_this_bank_and_network_and_once() {
         let reply = market.net.banks[0].replies.remove(&request).unwrap();
         assert_eq!(reply.err().map(|refusal| refusal.code), code);
     }
+}
+
+#[test]
+fn an_order_repeated_long_after_it_was_accepted_is_not_refused_on_record() {
+    let mut market = Market::new(2, Signing::Off);
+    let carol = market.net.customer(0, "carol");
+    let to = account(&market.net, &carol);
+    let expiry = market.net.now.after(Duration(HOUR_MS));
+    let net = &mut market.net;
+    let (alice, bond) = (&market.alice, &market.bond);
+    let refusals = |net: &Net| {
+        let records = net.banks[0].records();
+        records.iter().filter(|record| matches!(record, Record::Refused(_))).count()
+    };
+    for nonce in 1..=10 {
+        send(net, alice, nonce, transfer(bond, 10, to.clone()), expiry).unwrap();
+    }
+    let again = send(net, alice, 1, transfer(bond, 10, to.clone()), expiry).unwrap_err();
+    assert_eq!(again.code, Code::NonceUsed);
+    for nonce in [70, 130] {
+        send(net, alice, nonce, transfer(bond, 10, to.clone()), expiry).unwrap();
+    }
+    let again = send(net, alice, 1, transfer(bond, 10, to.clone()), expiry).unwrap_err();
+    assert_eq!(again.code, Code::NonceTooOld);
+    assert_eq!(refusals(net), 0);
+    let refused = send(net, alice, 131, transfer(bond, 10_000, to), expiry).unwrap_err();
+    assert_eq!(refused.code, Code::InsufficientFunds);
+    assert_eq!(refusals(net), 1);
 }

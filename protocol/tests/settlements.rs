@@ -13,10 +13,11 @@ mod support;
 
 use quadrille_protocol::crypto::hash::{Preimage, hash_lock};
 use quadrille_protocol::error::Code;
+use quadrille_protocol::ledger::Action;
 use quadrille_protocol::log::{OutcomeKind, Record, Statement};
 use quadrille_protocol::settlement::{Account, Agreement, Header, Leg};
 use quadrille_protocol::types::*;
-use quadrille_protocol::validator::{Boot, Input, Message};
+use quadrille_protocol::validator::{Boot, Event, Input, Message};
 use support::puppet::Puppet;
 use support::scene::{Market, REAL, account, outcomes};
 use support::{Crash, Net, Signing};
@@ -195,6 +196,11 @@ fn an_initiator_that_told_only_a_participant_is_refunded_by_the_tombstone_of_a_q
         assert_eq!(market.net.banks[decider].said(), ["Decided(refund)"]);
         assert_ne!(one_outcome(&market), Some(OutcomeKind::Settle));
         market.net.check_quiet();
+        let accused = |at: usize| {
+            let events = market.net.banks[at].events.iter();
+            events.filter(|event| matches!(event, Event::Misbehaved { .. })).count()
+        };
+        assert_eq!((0..3).map(accused).sum::<usize>(), 0);
     }
 }
 
@@ -428,4 +434,110 @@ fn a_losing_take_of_the_same_bank_is_forgotten_with_its_window() {
     market.settle_down();
     market.net.check_quiet();
     assert_eq!(market.balances()[0], (1_000, 0));
+}
+
+#[test]
+fn an_agreement_of_somebody_else_does_not_end_a_take() {
+    let mut liar = liar(3, 1);
+    let carol = Account { domain: liar.market.net.domain(2), ledger: Ubi([4; 32]) };
+    let Market { bond, eur, .. } = &liar.market;
+    let legs = vec![
+        leg(bond, 100, &carol, &liar.bob, None),
+        leg(eur, 200, &liar.bob, &carol, Some(liar.takes[0])),
+    ];
+    let agreement = drawn_up(&liar.market.net, 2, 1, 1 << 40, legs);
+    let mut stranger = Puppet::new(&liar.market.net, 2);
+    stranger.say(&mut liar.market.net, 1, vec![Statement::Agreed(Box::new(agreement))]);
+    liar.market.net.turn(1);
+    assert_eq!(liar.declined(), Some(Code::TermsDiffer));
+    // The take still waits for the maker it was sent to.
+    liar.agree(1 << 40, liar.fair_legs());
+    assert_eq!(liar.last_said(), "Locked");
+}
+
+#[test]
+fn a_decider_without_the_role_of_a_notary_is_declined() {
+    let mut liar = liar(3, 0);
+    liar.market.net.demote(2);
+    liar.puppet = Puppet::new(&liar.market.net, 0);
+    let legs = vec![leg(&liar.market.bond, 100, &liar.alice, &liar.bob, None)];
+    let agreement = drawn_up(&liar.market.net, 0, 2, 1 << 40, legs);
+    liar.say(Statement::Agreed(Box::new(agreement)));
+    assert_eq!(liar.declined(), Some(Code::MissingRole));
+}
+
+#[test]
+fn a_decider_that_the_taker_did_not_agree_to_is_declined() {
+    // The take names none: then bob's own bank decides.
+    let mut liar = liar(3, 1);
+    let agreement = drawn_up(&liar.market.net, 0, 2, 1 << 40, liar.fair_legs());
+    liar.say(Statement::Agreed(Box::new(agreement)));
+    assert_eq!(liar.declined(), Some(Code::TermsDiffer));
+}
+
+#[test]
+fn a_take_binds_the_notary_of_the_offer() {
+    for (named, code) in [(None, None), (Some(3), None), (Some(2), Some(OutcomeKind::Settle))] {
+        let mut market = Market::new(4, Signing::Off);
+        let mut terms = market.terms(100, 200);
+        terms.notary = Some(market.net.domain(2));
+        let offer = market.offer_terms(terms);
+        let notary = named.map(|at| market.net.domain(at));
+        let action = market.take_with(offer, 100, 200, notary);
+        market.net.order(&mut market.bob, action).unwrap();
+        market.settle_down();
+        assert_eq!(one_outcome(&market).filter(|said| *said == OutcomeKind::Settle), code);
+        market.net.check_quiet();
+    }
+}
+
+#[test]
+fn a_take_of_an_offer_at_the_own_bank_names_its_notary_too() {
+    let mut market = Market::new(3, Signing::Off);
+    let mut carol = market.net.customer(0, "carol");
+    let to = account(&market.net, &carol);
+    let action = market.pay(to, 1_000, vec![]);
+    market.net.order(&mut market.bob, action).unwrap();
+    let mut terms = market.terms(100, 200);
+    terms.notary = Some(market.net.domain(2));
+    let offer = market.offer_terms(terms);
+    let action = market.take_with(offer, 100, 200, None);
+    let refused = market.net.order(&mut carol, action).unwrap_err();
+    assert_eq!(refused.code, Code::TermsDiffer);
+    let notary = Some(market.net.domain(2));
+    let action = market.take_with(offer, 100, 200, notary);
+    market.net.order(&mut carol, action).unwrap();
+    assert_eq!(market.net.balance(&carol, &market.bond), (100, 0));
+}
+
+#[test]
+fn an_offer_names_a_notary_that_can_decide() {
+    let mut market = Market::new(3, Signing::Off);
+    market.net.demote(2);
+    for (at, code) in [(2, Code::MissingRole), (0, Code::BadOffer)] {
+        let mut terms = market.terms(100, 200);
+        terms.notary = Some(market.net.domain(at));
+        let refused = market.net.order(&mut market.alice, Action::Offer(terms)).unwrap_err();
+        assert_eq!(refused.code, code);
+    }
+    for (at, code) in [(2, Code::MissingRole), (0, Code::BadOffer)] {
+        let notary = Some(market.net.domain(at));
+        let action = market.take_with(OrderId([1; 32]), 100, 200, notary);
+        let refused = market.net.order(&mut market.bob, action).unwrap_err();
+        assert_eq!(refused.code, code);
+    }
+}
+
+#[test]
+fn a_notary_that_loses_its_role_decides_nothing_new() {
+    let mut market = Market::new(3, Signing::Off);
+    let mut terms = market.terms(100, 200);
+    terms.notary = Some(market.net.domain(2));
+    let offer = market.offer_terms(terms);
+    market.net.demote_at(2, &[0]);
+    let notary = Some(market.net.domain(2));
+    let action = market.take_with(offer, 100, 200, notary);
+    market.net.order(&mut market.bob, action).unwrap();
+    assert_eq!(market.net.banks[0].said(), ["TakeRefused"]);
+    market.net.check_quiet();
 }

@@ -148,3 +148,24 @@ fn a_late_joiner_sees_all_live_offers_or_that_one_is_missing() {
     let refused = verify_live(&domain, &list, root.root, root.count).unwrap_err();
     assert_eq!(refused.code, Code::BadBookRoot);
 }
+
+#[test]
+fn a_list_of_live_offers_can_be_checked_by_those_whom_some_offers_exclude() {
+    let mut market = Market::new(3, Signing::Off);
+    market.offer(10, 50);
+    let mut terms = market.terms(20, 50);
+    terms.counterparties = Bounded::new(vec![market.net.domain(1)]).unwrap();
+    market.offer_terms(terms);
+    market.net.command(0, Command::PublishBook).unwrap();
+    let records = market.net.banks[0].records();
+    let root = records.iter().rev().find_map(|record| match record {
+        Record::Book(root) => Some(root.clone()),
+        _ => None,
+    });
+    let root = root.unwrap();
+    let domain = market.net.domain(0);
+    let heard = market.net.banks[2].validator.book();
+    let list: Vec<OfferNotice> = heard.live_of(&domain).cloned().collect();
+    assert_eq!(list.len(), 1);
+    verify_live(&domain, &list, root.root, root.count).unwrap();
+}

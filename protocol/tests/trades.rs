@@ -55,6 +55,12 @@ fn terms(market: &Market, give: u128, want: u128) -> OfferTerms {
     }
 }
 
+/// What the taker sees in the offer's notice.
+fn notary_of(market: &Market, offer: OrderId) -> Option<Domain> {
+    let known = market.net.banks[0].validator.state().offers.get(&offer);
+    known.and_then(|offer| offer.terms().notary.clone())
+}
+
 fn take(market: &Market, offer: OrderId, take: u128, pay: u128) -> Action {
     Action::Take {
         terms: TakeTerms {
@@ -62,6 +68,7 @@ fn take(market: &Market, offer: OrderId, take: u128, pay: u128) -> Action {
             maker: market.net.domain(0),
             take: Amount::new(take),
             pay: Amount::new(pay),
+            notary: notary_of(market, offer),
             expiry: market.net.now.after(Duration(300_000)),
         },
         pair: AssetPair { give: market.bond.clone(), want: market.eur.clone() },

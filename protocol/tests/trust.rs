@@ -10,16 +10,20 @@
 
 mod support;
 
+use std::collections::VecDeque;
+
 use quadrille_protocol::crypto::suite::{HybridSignatures, Suite};
 use quadrille_protocol::error::Code;
 use quadrille_protocol::identity::{Rotation, SignedRotation};
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Action, AssetProfile};
+use quadrille_protocol::limits::BATCH_RECORDS;
+use quadrille_protocol::log::record::Founding;
 use quadrille_protocol::log::{Record, Statement};
 use quadrille_protocol::types::*;
-use quadrille_protocol::validator::Command;
+use quadrille_protocol::validator::{Command, Effect, Input, RequestId, Validator};
 use support::scene::{Market, account};
-use support::{Net, Signing, secret};
+use support::{Net, Signing, certify, secret, settings};
 
 /// The reasons with which a bank has declined settlements.
 fn declined(net: &Net, at: usize) -> Vec<Code> {
@@ -222,4 +226,45 @@ fn a_domain_moves_to_another_suite_in_the_middle_of_a_settlement() {
     let said = market.net.banks[1].said();
     assert!(said.contains(&"Rotated") && said.contains(&"Decided(settle)"), "{said:?}");
     assert!(market.net.banks[1].log.last().unwrap().checkpoint.epoch == Epoch(2));
+}
+
+#[test]
+fn a_rotation_in_a_network_too_large_for_a_batch_is_told_to_acquaintances_only() {
+    let net = Net::new(2, Signing::Off);
+    let (authority, key) = (secret(Suite::Ed25519, 1_000), secret(Suite::Ed25519, 0));
+    let members = (0..BATCH_RECORDS / 4).map(|number| {
+        let domain = format!("member-{number}.example").parse().unwrap();
+        certify(&net.network, domain, &key, &authority, &net.anchors)
+    });
+    let certificates: Vec<_> = net.certificates.iter().cloned().chain(members).collect();
+    let founding = Founding {
+        network: net.network.clone(),
+        domain: net.domain(0),
+        epoch: Epoch(1),
+        time: net.now,
+    };
+    let mut validator = Validator::found(settings(0), founding, &certificates).unwrap();
+    validator.turn(net.now, [1; 32], &mut VecDeque::new()).unwrap();
+    let next = secret(Suite::HybridMlDsa65, 900);
+    let rotation = Rotation {
+        network: net.network.clone(),
+        domain: net.domain(0),
+        from_epoch: Epoch(1),
+        to_epoch: Epoch(2),
+        new_key: next.public().clone(),
+        new_sealing_key: None,
+        from_height: Height(9),
+    };
+    let (tag, bytes) = rotation.to_sign();
+    let by_old = net.banks[0].key.sign(tag, &bytes);
+    let signed = SignedRotation::assemble(&rotation, by_old, next.sign(tag, &bytes)).unwrap();
+    let directory = &validator.state().directory;
+    let verified = net.anchors.verify_rotation(&signed, directory, &HybridSignatures).unwrap();
+    let command = Command::Rotate(Box::new(verified));
+    let mut inputs = VecDeque::from([Input::Command { request: RequestId(1), command }]);
+    let effects = validator.turn(net.now, [2; 32], &mut inputs).unwrap();
+    let replied = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(_), .. });
+    assert!(effects.after.iter().any(replied));
+    let told = |effect: &&Effect| matches!(effect, Effect::SendPage { .. });
+    assert_eq!(effects.after.iter().filter(told).count(), 0);
 }

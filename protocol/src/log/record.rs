@@ -74,7 +74,7 @@ pub enum Record {
     /// What a peer said.
     Received(Box<ReceivedFrame>),
     /// A party asked us to decide a settlement that its initiator never told us of.
-    Queried(Box<Header>),
+    Queried(Box<Question>),
     /// The table of contents for one peer.
     Page(FeedPage),
     /// A peer is suspended on a proof of fraud.
@@ -202,6 +202,15 @@ pub struct BookRoot {
     pub root: Hash,
     /// How many.
     pub count: u32,
+}
+
+/// A question that made us open a settlement in order to refund it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Question {
+    /// The settlement's header, by the asker's word.
+    pub header: Header,
+    /// Who asked.
+    pub by: Domain,
 }
 
 /// The initiator's reveal.

@@ -126,6 +126,8 @@ pub struct TakeTerms {
     pub take: Amount,
     /// How much of the asset that the offer wants, in minor units.
     pub pay: Amount,
+    /// The offer's notary, to which the taker agrees; `None` where the taker's own bank decides.
+    pub notary: Option<Domain>,
     /// From this time on the take no longer stands.
     pub expiry: Time,
 }

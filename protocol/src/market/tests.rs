@@ -139,6 +139,7 @@ fn a_take_is_of_something_and_for_a_time() {
         maker: domain("maker"),
         take: amount(1),
         pay: amount(1),
+        notary: None,
         expiry: EXPIRY,
     };
     let code = |terms: TakeTerms| terms.check(NOW).err().map(|refusal| refusal.code);

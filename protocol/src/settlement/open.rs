@@ -36,6 +36,9 @@ pub struct Settlement {
     pub decision: Option<OutcomeKind>,
     /// Counterparties that have said that they are final.
     pub confirmed: BTreeSet<Domain>,
+    /// Who asked for it, while that is all we know it by: its initiator has not told us of it, and
+    /// it is not open with anybody.
+    pub asked: Option<Domain>,
 }
 
 /// What one ledger gives and gets in one settlement, in one asset.
@@ -91,6 +94,7 @@ impl Settlement {
             preimage: None,
             decision: None,
             confirmed: BTreeSet::new(),
+            asked: None,
         }
     }
 

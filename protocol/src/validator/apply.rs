@@ -71,8 +71,8 @@ impl State {
             }
             Record::Statement(statement) => self.apply_statement(statement),
             Record::Received(frame) => self.apply_received(frame),
-            Record::Queried(header) => {
-                self.open_decider(header);
+            Record::Queried(question) => {
+                self.open_decider(&question.header, Some(&question.by));
                 Ok(())
             }
             Record::Page(page) => {
@@ -357,8 +357,9 @@ impl State {
         Ok(())
     }
 
-    /// Opens the decider's machine for a settlement known only by its header.
-    fn open_decider(&mut self, header: &Header) {
+    /// Opens the decider's machine for a settlement known only by its header: told by its
+    /// initiator, or named in a question.
+    fn open_decider(&mut self, header: &Header, asked: Option<&Domain>) {
         let id = header.id();
         if self.settlements.contains_key(&id) {
             return;
@@ -366,7 +367,11 @@ impl State {
         let mut settlement = Settlement::new(header.clone(), crate::types::Bounded::default());
         settlement.decider = Some(Decider::Open);
         self.recall(&mut settlement);
-        self.count_open(header, true);
+        settlement.asked = asked.cloned();
+        match asked {
+            Some(by) => self.count_asked(by, true),
+            None => self.count_open(header, true),
+        }
         if self.peer(&header.initiator).is_none_or(|peer| peer.number < header.number) {
             self.tombstones.insert((header.initiator.clone(), header.number, id));
         }
@@ -448,6 +453,7 @@ impl State {
             self.recall(&mut settlement);
             self.settlements.insert(id, settlement);
         }
+        self.note_told(&id);
         if let Some(settlement) = self.settlements.get_mut(&id) {
             if settlement.legs.is_empty() {
                 settlement.legs = agreement.legs.clone();
@@ -466,12 +472,14 @@ impl State {
         if header.decider != self.domain || !header.has_notary() || !self.is_fresh(from, header) {
             return;
         }
-        self.open_decider(header);
-        if let Some(settlement) = self.settlements.get_mut(&header.id()) {
+        let id = header.id();
+        self.open_decider(header, None);
+        self.note_told(&id);
+        if let Some(settlement) = self.settlements.get_mut(&id) {
             settlement.locked.insert(from.clone());
         }
         // A tombstone of ours may have come first: it has served.
-        self.close_if_done(&header.id());
+        self.close_if_done(&id);
     }
 
     fn learn_lock(

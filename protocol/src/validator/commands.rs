@@ -8,10 +8,11 @@ use crate::identity::VerifiedRotation;
 use crate::ledger::Postings;
 use crate::ledger::account::Status;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
+use crate::limits;
 use crate::log::record::{BookRoot, CreditLimit};
 use crate::log::{FraudProof, Record, Statement};
 use crate::market::live_root;
-use crate::types::{Amount, Domain, Time, Uai, Ubi};
+use crate::types::{Amount, Domain, Sequence, Time, Uai, Ubi};
 
 impl Validator {
     pub(super) fn handle_command(
@@ -86,7 +87,8 @@ impl Validator {
         Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })
     }
 
-    /// Our own rotation is told to every peer, still under the old key.
+    /// Our own rotation is told to every peer, still under the old key. Where there are more than
+    /// a batch has pages for, only those hear it from us with whom we have spoken.
     fn rotate(&mut self, verified: &VerifiedRotation) -> Result<Accepted, Failure> {
         self.state.directory.clone().rotate(verified)?;
         let rotation = verified.rotation();
@@ -99,16 +101,21 @@ impl Validator {
         let signed = Box::new(verified.signed().clone());
         let accepted = self.write(Record::Rotated(signed.clone()))?;
         if own {
-            let peers: Vec<Domain> = self
-                .state
-                .directory
-                .members()
-                .map(|(domain, _)| domain.clone())
-                .filter(|domain| *domain != self.state.domain)
-                .collect();
+            let peers = self.told_of_rotation();
             self.say(Statement::Rotated(signed), peers.iter())?;
         }
         Ok(accepted)
+    }
+
+    fn told_of_rotation(&self) -> Vec<Domain> {
+        let everybody = self.acquaintances();
+        let few = everybody.len() <= limits::ROTATION_LISTENERS;
+        let met = |domain: &Domain| {
+            let known = self.state.peer(domain);
+            known.is_some_and(|peer| peer.sent.max(peer.received) > Sequence(0))
+        };
+        let told = everybody.into_iter().filter(|domain| few || met(domain));
+        told.take(limits::ROTATION_LISTENERS).collect()
     }
 
     fn set_credit_limit(
@@ -180,7 +187,10 @@ impl Validator {
     }
 
     fn publish_book(&mut self) -> Result<Accepted, Failure> {
-        let (root, count) = live_root(self.volatile.book.live_of(&self.state.domain));
+        // Nobody can check a list that is not shown to all.
+        let published = self.volatile.book.live_of(&self.state.domain);
+        let public = published.filter(|notice| notice.terms.counterparties.is_empty());
+        let (root, count) = live_root(public);
         let leaf = self.commit(&Record::Book(BookRoot { root, count }))?;
         self.draft.after(Effect::Publish { leaf, only: Vec::new() });
         Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })

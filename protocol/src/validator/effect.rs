@@ -9,7 +9,7 @@ use super::input::{Accepted, Message, RequestId};
 use crate::error::Refusal;
 use crate::log::{Batch, OutcomeKind};
 use crate::settlement::Header;
-use crate::types::{Domain, Height, Sequence, SettlementId, Time, Ubi};
+use crate::types::{Domain, Height, OrderId, Sequence, SettlementId, Time, Ubi};
 
 /// The effects of one turn.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +94,16 @@ pub enum Event {
         ledger: Ubi,
         /// The entry's number.
         sequence: Sequence,
+        /// The record's place.
+        leaf: u32,
+    },
+    /// An order was refused, in the record at place `leaf` of this turn's batch: its evidence
+    /// is the holder's proof.
+    Refused {
+        /// The ledger.
+        ledger: Ubi,
+        /// The order.
+        order: OrderId,
         /// The record's place.
         leaf: u32,
     },

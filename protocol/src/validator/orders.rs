@@ -1,10 +1,11 @@
 //! Holders' orders: checked against the ledger's rules, booked, answered.
 //!
 //! Every order gets one answer. A refusal is written down too, so that the holder can prove
-//! that its bank refused and why. Repeating an accepted order repeats the answer, never the
+//! that its bank refused and why; all but that of a nonce used before. Repeating an accepted order repeats the answer, never the
 //! effect.
 
 use super::Validator;
+use super::effect::Event;
 use super::input::{Accepted, RequestId};
 use crate::error::{Code, Fault, Refusal};
 use crate::ledger::account::NonceState;
@@ -51,10 +52,14 @@ impl Validator {
             Ok(accepted) => self.reply(request, Ok(accepted)),
             Err(Failure::Broken(fault)) => return Err(fault),
             Err(Failure::Refused(refusal)) => {
+                // A used nonce may be this very order's, accepted long ago: that we refused it
+                // must not be on record. The edge's index knows what became of it.
+                let used = matches!(refusal.code, Code::NonceUsed | Code::NonceTooOld);
                 // Only the holder's own orders are worth a record: nobody else can fill our log.
-                if known {
+                if known && !used {
                     let refused = SignedRefusal { ledger, order: id, refusal: refusal.clone() };
-                    self.commit(&Record::Refused(refused))?;
+                    let leaf = self.commit(&Record::Refused(refused))?;
+                    self.event(Event::Refused { ledger, order: id, leaf });
                 }
                 self.reply(request, Err(refusal));
             }
@@ -95,6 +100,7 @@ impl Validator {
             Action::Take { terms, pair } => {
                 terms.check(now)?;
                 self.check_take(&verified, &terms.maker, &pair)?;
+                self.check_notary(now, terms.notary.as_ref(), &terms.maker)?;
                 self.check_spend(now, &verified, &pair.want, terms.pay)?;
                 self.take(now, verified, &terms, &pair)?
             }
@@ -210,7 +216,7 @@ impl Validator {
         let (id, payer) = (verified.id(), verified.order().ledger);
         let legs = self.payment_legs(id, payer, payment)?;
         let (asset, amount) = (&payment.asset, payment.amount);
-        self.check_terms(&legs, &payment.to.domain)?;
+        self.check_terms(now, &legs, &payment.to.domain)?;
         let hold = Postings::new().with(payer, MovementKind::Hold, asset, amount);
         let mut accepted = self.book_order(now, verified, hold)?;
         let settlement = self.draw_up(now, legs, payment.to.domain.clone())?;
@@ -258,6 +264,7 @@ impl Validator {
         }
         self.check_spend(now, &verified, &terms.give, terms.give_amount)?;
         self.check_receipt(&verified.order().ledger, &terms.want)?;
+        self.check_notary(now, terms.notary.as_ref(), &self.state.domain)?;
         let (id, ledger) = (verified.id(), verified.order().ledger);
         let hold = Postings::new().with(ledger, MovementKind::Hold, &terms.give, terms.give_amount);
         let accepted = self.book_order(now, verified, hold)?;

@@ -79,17 +79,37 @@ impl Validator {
     }
 
     fn take_in(&mut self, now: Time, from: &Domain, frame: ReceivedFrame) -> Result<(), Fault> {
+        let late = self.tombstones_met(&frame);
         let record = Record::Received(Box::new(frame));
         self.commit(&record)?;
         let Record::Received(frame) = &record else { return Ok(()) };
         self.note_ack(from, frame.page().acknowledged);
         for item in frame.items() {
             match &item.statement {
+                // It was decided before it came, and is closed with that.
+                Some(_) if late.contains(&item.sequence) => {}
                 Some(statement) => self.react(now, from, statement, &item.locks)?,
                 None => self.misbehaved(from, Code::WrongRecord, item.sequence.to_string()),
             }
         }
         Ok(())
+    }
+
+    /// The agreements in `frame` for which a tombstone of ours waits.
+    fn tombstones_met(&self, frame: &ReceivedFrame) -> Vec<Sequence> {
+        if self.state.tombstones.is_empty() {
+            return Vec::new();
+        }
+        let awaited = |header: &Header| {
+            let key = (header.initiator.clone(), header.number, header.id());
+            self.state.tombstones.contains(&key)
+        };
+        let late = frame.items().iter().filter(|item| match &item.statement {
+            Some(Statement::Agreed(agreement)) => awaited(&agreement.header),
+            Some(Statement::Appointed(header)) => awaited(header),
+            Some(_) | None => false,
+        });
+        late.map(|item| item.sequence).collect()
     }
 
     /// What a peer's statement makes us do. The state has learnt it already.

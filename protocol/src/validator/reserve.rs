@@ -53,6 +53,21 @@ impl State {
         }
     }
 
+    /// Counts what somebody only asked about.
+    pub(super) fn count_asked(&mut self, by: &Domain, opens: bool) {
+        let peer = self.peer_mut(by);
+        peer.asked = count(peer.asked, opens);
+    }
+
+    /// Its initiator tells us of a settlement: one that somebody asked about is open from now on.
+    pub(super) fn note_told(&mut self, id: &SettlementId) {
+        let Some(settlement) = self.settlements.get_mut(id) else { return };
+        let Some(by) = settlement.asked.take() else { return };
+        let header = settlement.header.clone();
+        self.count_asked(&by, false);
+        self.count_open(&header, true);
+    }
+
     /// Counts the open settlements shared with each peer.
     pub(super) fn count_open(&mut self, header: &Header, opens: bool) {
         let domain = self.domain.clone();
@@ -83,7 +98,10 @@ impl State {
             return;
         }
         if let Some(closed) = self.settlements.remove(id) {
-            self.count_open(&closed.header, false);
+            match &closed.asked {
+                Some(by) => self.count_asked(by, false),
+                None => self.count_open(&closed.header, false),
+            }
         }
     }
 

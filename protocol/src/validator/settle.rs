@@ -12,10 +12,11 @@ use super::input::Message;
 use super::reserve::incoming;
 use crate::crypto::hash::{derive_preimage, hash_lock};
 use crate::error::{Code, Fault, Refusal};
+use crate::identity::Role;
 use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::limits;
-use crate::log::record::{Aborted, Decided, Revealed};
+use crate::log::record::{Aborted, Decided, Question, Revealed};
 use crate::log::{Evidence, Outcome, OutcomeKind, Record, Statement, VerifiedEvidence};
 use crate::sabotage::{Bug, planted};
 use crate::settlement::agreement::{Agreement, Header, Leg};
@@ -51,8 +52,40 @@ impl Validator {
         Ok(())
     }
 
+    /// Whether a settlement of `parties` may be left to `decider`: one of them, or a notary.
+    fn check_decider(
+        &self,
+        now: Time,
+        decider: &Domain,
+        parties: &[Domain],
+    ) -> Result<(), Refusal> {
+        if parties.contains(decider) {
+            return self.state.directory.member(decider).map(|_| ());
+        }
+        self.state.directory.is_valid_at(decider, now, Role::Notary)
+    }
+
+    /// Whether the notary that an offer of `maker` names can decide its trades.
+    pub(super) fn check_notary(
+        &self,
+        now: Time,
+        notary: Option<&Domain>,
+        maker: &Domain,
+    ) -> Result<(), Refusal> {
+        let Some(notary) = notary else { return Ok(()) };
+        if notary == maker {
+            crate::refuse!(BadOffer, "the maker's bank {maker} cannot be the notary");
+        }
+        self.state.directory.is_valid_at(notary, now, Role::Notary)
+    }
+
     /// Whether the legs hold together and our own side of them can be promised.
-    pub(super) fn check_terms(&self, legs: &[Leg], decider: &Domain) -> Result<(), Refusal> {
+    pub(super) fn check_terms(
+        &self,
+        now: Time,
+        legs: &[Leg],
+        decider: &Domain,
+    ) -> Result<(), Refusal> {
         let parties = Agreement::parties_of(legs);
         if parties.len() > limits::AGREEMENT_PARTIES {
             crate::refuse!(TooMany, "{} parties", parties.len());
@@ -60,7 +93,10 @@ impl Validator {
         if legs.len() > limits::AGREEMENT_LEGS {
             crate::refuse!(TooMany, "{} legs", legs.len());
         }
-        self.state.directory.member(decider)?;
+        if *decider == self.state.domain {
+            crate::refuse!(BadAgreement, "the initiator cannot decide");
+        }
+        self.check_decider(now, decider, &parties)?;
         for party in &parties {
             self.state.directory.member(party)?;
         }
@@ -153,6 +189,7 @@ impl Validator {
         if header.deadline > now.after(Duration(limits::SETTLEMENT_LIFE_MAX_MS)) {
             crate::refuse!(DeadlineTooFar, "{}", header.deadline);
         }
+        self.check_decider(now, &header.decider, &header.parties)?;
         for other in header.others(&self.state.domain) {
             self.check_new_business(now, other)?;
         }
@@ -223,6 +260,10 @@ impl Validator {
         if !given || !gets {
             crate::refuse!(TermsDiffer, "the legs differ from the take {order}");
         }
+        let decider = &settlement.header.decider;
+        if take.terms.notary.as_ref().unwrap_or(&self.state.domain) != decider {
+            crate::refuse!(TermsDiffer, "the take {order} does not leave it to {decider}");
+        }
         Ok(())
     }
 
@@ -246,11 +287,17 @@ impl Validator {
         let settlement = self.state.settlement(&id).map_err(impossible)?;
         let header = settlement.header.clone();
         let own = &self.state.domain;
+        // Anybody can name a take; only the maker that it was sent to has answered it.
+        let answered = |order: &OrderId| {
+            let take = self.state.takes.get(order);
+            take.is_some_and(|take| take.terms.maker == header.initiator)
+        };
         let takes: Vec<OrderId> = settlement
             .legs
             .iter()
             .filter(|leg| leg.from.domain == *own)
             .filter_map(|leg| leg.order)
+            .filter(answered)
             .collect();
         let decides = header.decider == *own;
         let code = refusal.code;
@@ -667,6 +714,12 @@ impl Validator {
             self.misbehaved(from, Code::BadAgreement, "query that does not hold together");
             return Ok(());
         }
+        let directory = &self.state.directory;
+        if let Some(refusal) = header.parties.iter().find_map(|party| directory.member(party).err())
+        {
+            self.misbehaved(from, refusal.code, refusal.what);
+            return Ok(());
+        }
         if self.state.settlements.contains_key(&header.id()) {
             return self.decide_if_due(now, header.id());
         }
@@ -691,7 +744,13 @@ impl Validator {
             return Ok(());
         }
         if !self.state.settlements.contains_key(&id) {
-            self.commit(&Record::Queried(Box::new(header.clone())))?;
+            let asked = self.state.peer(from).map_or(0, |peer| peer.asked);
+            if usize::try_from(asked).unwrap_or(usize::MAX) >= limits::TOMBSTONES_PER_ASKER {
+                self.misbehaved(from, Code::TooManySettlements, format!("{asked} asked for"));
+                return Ok(());
+            }
+            let question = Question { header: header.clone(), by: from.clone() };
+            self.commit(&Record::Queried(Box::new(question)))?;
         }
         self.decide_if_due(now, id)
     }

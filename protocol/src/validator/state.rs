@@ -89,6 +89,8 @@ pub struct Peer {
     pub number: AgreementNumber,
     /// Open settlements shared with it.
     pub open: u32,
+    /// Settlements that are here only because it asked for them.
+    pub asked: u32,
     /// Whether it is suspended on a proof of fraud.
     pub suspended: bool,
     /// Its last checkpoints, to notice a second one for a height.

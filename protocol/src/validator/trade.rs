@@ -60,6 +60,7 @@ impl Validator {
         };
         let offer = self.live_offer(&terms.offer)?;
         check_pair(offer, pair)?;
+        check_same_notary(offer, terms)?;
         if offer.ledger() == ledger {
             return Err(Refusal::new(Code::SameLedger, ledger.to_string()).into());
         }
@@ -163,7 +164,7 @@ impl Validator {
         ];
         let decider = terms.notary.unwrap_or_else(|| take.taker.clone());
         let checked = self.check_new_business(now, &take.taker);
-        match checked.and_then(|()| self.check_terms(&legs, &decider)) {
+        match checked.and_then(|()| self.check_terms(now, &legs, &decider)) {
             Ok(()) => self.draw_up(now, legs, decider).map(|_| ()),
             Err(refusal) => self.refuse_take(&take.taker, offer, take.id, refusal),
         }
@@ -345,6 +346,13 @@ impl Validator {
 fn check_pair(offer: &Offer, pair: &AssetPair) -> Result<(), Refusal> {
     if offer.terms().pair() != *pair {
         crate::refuse!(TermsDiffer, "the offer gives and wants {}", offer.terms().pair());
+    }
+    Ok(())
+}
+
+fn check_same_notary(offer: &Offer, take: &TakeTerms) -> Result<(), Refusal> {
+    if offer.terms().notary != take.notary {
+        crate::refuse!(TermsDiffer, "the offer names another notary");
     }
     Ok(())
 }

@@ -401,6 +401,30 @@ impl Net {
         self.banks[bank].replies.remove(&request).unwrap()
     }
 
+    /// `bank` loses the role of a notary, and all banks hear of it.
+    pub fn demote(&mut self, bank: usize) {
+        let all: Vec<usize> = (0..self.banks.len()).collect();
+        self.demote_at(bank, &all);
+    }
+
+    /// As `demote`, where only `listeners` hear of it.
+    pub fn demote_at(&mut self, bank: usize, listeners: &[usize]) {
+        let mut certificate = self.certificates[bank].certificate().clone();
+        certificate.serial += 1;
+        certificate.roles = Bounded::new(vec![Role::Validator]).unwrap();
+        let (tag, bytes) = certificate.to_sign();
+        let by = secret(Suite::Ed25519, 1_000).sign(tag, &bytes);
+        let signed = SignedCertificate::assemble(&certificate, by, vec![]).unwrap();
+        let directory = Directory::new();
+        let verified = self
+            .anchors
+            .verify_certificate(&signed, &directory, self.now, &HybridSignatures)
+            .unwrap();
+        for at in listeners {
+            self.command(*at, Command::Admit(Box::new(verified.clone()))).unwrap();
+        }
+    }
+
     /// An asset of `bank` that all banks know.
     pub fn asset(&mut self, bank: usize, code: &str) -> Uai {
         let profile = AssetProfile {
@@ -619,7 +643,7 @@ pub fn settings(number: usize) -> Settings {
     Settings::new(PreimageSeed::new([u8::try_from(number).unwrap(); 32]))
 }
 
-fn certify(
+pub fn certify(
     network: &Network,
     domain: Domain,
     key: &SecretKey,

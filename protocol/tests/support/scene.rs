@@ -51,13 +51,27 @@ impl Market {
         }
     }
 
+    /// A take of `offer` with the notary that its notice names.
     pub fn take(&self, offer: OrderId, take: u128, pay: u128) -> Action {
+        let known = self.net.banks[0].validator.state().offers.get(&offer);
+        let notary = known.and_then(|offer| offer.terms().notary.clone());
+        self.take_with(offer, take, pay, notary)
+    }
+
+    pub fn take_with(
+        &self,
+        offer: OrderId,
+        take: u128,
+        pay: u128,
+        notary: Option<Domain>,
+    ) -> Action {
         Action::Take {
             terms: TakeTerms {
                 offer,
                 maker: self.net.domain(0),
                 take: Amount::new(take),
                 pay: Amount::new(pay),
+                notary,
                 expiry: self.net.now.after(Duration(300_000)),
             },
             pair: AssetPair { give: self.bond.clone(), want: self.eur.clone() },

@@ -356,6 +356,7 @@ impl World {
             Event::Misbehaved { .. } => self.figures.misbehaved += 1,
             Event::Settlement { .. }
             | Event::Final { .. }
+            | Event::Refused { .. }
             | Event::PeerLostState { .. }
             | Event::Recovered => {}
         }
@@ -481,6 +482,9 @@ fn message_text(message: &Message) -> String {
 fn event_text(event: &Event) -> String {
     match event {
         Event::Entry { ledger, sequence, .. } => format!("entry {sequence} of {}", short(ledger)),
+        Event::Refused { ledger, order, .. } => {
+            format!("refused {} of {}", short(order), short(ledger))
+        }
         Event::Settlement { id, step } => format!("{step} {}", short(id)),
         Event::Final { id, outcome } => {
             let outcome = match outcome {

@@ -307,6 +307,7 @@ impl World {
                 maker: self.cast.banks[self.cast.customers[offer.maker].bank].domain.clone(),
                 take: amount(part),
                 pay: amount(pay),
+                notary: offer.terms.notary.clone(),
                 expiry: Time(START_MS + self.now_ms + life_ms),
             };
             let pair = AssetPair { give: offer.terms.give.clone(), want: offer.terms.want.clone() };

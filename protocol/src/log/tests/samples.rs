@@ -193,7 +193,7 @@ fn own_records() -> Vec<Record> {
         Record::OfferClosed(closed),
         Record::Book(record::BookRoot { root: Hash([1; 32]), count: 3 }),
         Record::Received(Box::new(received())),
-        Record::Queried(Box::new(agreement().header)),
+        Record::Queried(Box::new(record::Question { header: agreement().header, by: domain("b") })),
         page("b", &[0, 1, 2]),
         Record::Suspended(Box::new(FraudProof::Equivocation(Box::new((one, other))))),
         Record::Lifted(domain("c")),

@@ -102,8 +102,8 @@ impl Audit {
             }
             Record::Statement(statement) => self.read_own(statement),
             Record::Received(frame) => self.read_received(frame),
-            Record::Queried(header) => {
-                self.note_header(header);
+            Record::Queried(question) => {
+                self.note_header(&question.header);
                 Ok(())
             }
             Record::Page(page) => self.read_page(page),
