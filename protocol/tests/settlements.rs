@@ -11,16 +11,17 @@
 
 mod support;
 
+use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::{Preimage, hash_lock};
 use quadrille_protocol::error::Code;
 use quadrille_protocol::ledger::Action;
 use quadrille_protocol::log::{OutcomeKind, Record, Statement};
-use quadrille_protocol::settlement::{Account, Agreement, Header, Leg};
+use quadrille_protocol::settlement::{Account, Agreement, Header, Initiator, Leg};
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Boot, Event, Input, Message};
 use support::puppet::Puppet;
 use support::scene::{Market, REAL, account, outcomes};
-use support::{Crash, Net, Signing};
+use support::{Crash, Net, Signing, Wire};
 
 /// How a settlement of the sweeps begins.
 type Opening = fn() -> Market;
@@ -224,6 +225,34 @@ fn a_slow_search_of_the_log_does_not_bring_a_second_decision() {
     market.net.run();
     let decided = market.net.banks[1].said().iter().filter(|said| said.starts_with("Dec")).count();
     assert_eq!(decided, 1);
+    market.net.check_quiet();
+}
+
+#[test]
+fn a_refund_that_is_shown_closes_what_was_given_up() {
+    let mut market = trade();
+    until_agreed(&mut market.net, 0);
+    let header = header_of(&market.net, 0);
+    // Nobody has heard the agreement when its initiator gives it up.
+    market.net.now = header.deadline.after(Duration(10_000));
+    market.net.turn(0);
+    market.net.wire.clear();
+    let known = |market: &Market, at: usize| {
+        market.net.banks[at].validator.state().settlements.get(&header.id()).cloned()
+    };
+    assert_eq!(known(&market, 0).unwrap().initiator, Some(Initiator::Aborted));
+    let query = Message::Query(Box::new(header.clone()));
+    market.net.deliver(0, 1, Wire::Message(query)).unwrap();
+    market.net.turn(1);
+    market.net.turn(1);
+    market.net.wire.clear();
+    let decided = |record: &Record| matches!(record, Record::Statement(Statement::Decided(_)));
+    let evidence = market.net.banks[1].prove(decided).unwrap();
+    market.net.deliver(1, 0, Wire::Shown(codec::encode(&evidence))).unwrap();
+    market.net.turn(0);
+    assert!(known(&market, 0).is_none());
+    market.settle_down();
+    assert_eq!(one_outcome(&market), None);
     market.net.check_quiet();
 }
 

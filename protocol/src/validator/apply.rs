@@ -109,8 +109,11 @@ impl State {
             }
             Record::Shown(evidence) => {
                 let shown = evidence.read().map_err(broken)?;
-                if let Record::Statement(Statement::Decided(decided)) = &shown {
-                    self.learn_outcome(evidence.domain(), decided);
+                // Where nothing is promised there is nothing left to book: it ends here.
+                if let Record::Statement(Statement::Decided(decided)) = &shown
+                    && self.learn_outcome(evidence.domain(), decided)
+                {
+                    self.close_if_done(&decided.settlement);
                 }
                 Ok(())
             }

@@ -64,6 +64,7 @@ pub enum Wire {
     Returned(Vec<u8>),
     Message(Message),
     Notice(Vec<u8>),
+    Shown(Vec<u8>),
 }
 
 /// Signature operations done so far.
@@ -334,15 +335,20 @@ impl Net {
                 Input::Returned { by: sender, frame: Box::new(frame) }
             }
             Wire::Message(message) => Input::Message { from: sender, message },
-            Wire::Notice(bytes) => {
-                let evidence = codec::decode::<Evidence, 65536>(&bytes)?;
-                let (network, checks) = (&self.network, &*self.signatures);
-                let checked = VerifiedEvidence::check(evidence, network, directory, checks)?;
-                Input::Notice(Box::new(checked))
-            }
+            Wire::Notice(bytes) => Input::Notice(Box::new(self.check_evidence(&bytes, directory)?)),
+            Wire::Shown(bytes) => Input::Shown(Box::new(self.check_evidence(&bytes, directory)?)),
         };
         self.banks[to].inputs.push_back(input);
         Ok(())
+    }
+
+    fn check_evidence(
+        &self,
+        bytes: &[u8],
+        directory: &Directory,
+    ) -> Result<VerifiedEvidence, Refusal> {
+        let evidence = codec::decode::<Evidence, 65536>(bytes)?;
+        VerifiedEvidence::check(evidence, &self.network, directory, &*self.signatures)
     }
 
     /// A page, and after it the rotations that it tells of, verified.
