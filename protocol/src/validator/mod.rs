@@ -16,6 +16,7 @@
 //! the batch that says it is durable and signed; while recovering nothing is written at all.
 
 mod adopt;
+mod agree;
 mod apply;
 mod book;
 mod commands;
@@ -24,6 +25,7 @@ pub mod effect;
 pub mod input;
 mod orders;
 mod peers;
+mod query;
 mod readopt;
 mod recover;
 mod replay;

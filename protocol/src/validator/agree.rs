@@ -1,0 +1,304 @@
+//! Agreeing: whether legs can be promised, drawing an agreement up, locking for one or declining.
+//!
+//! Whatever is checked here is checked before anything is promised; afterwards only the machines
+//! of `settlement` count. The clock is read to refuse new locks, never to undo one.
+
+use std::collections::BTreeMap;
+
+use super::Validator;
+use super::reserve::incoming;
+use super::settle::impossible;
+use crate::crypto::hash::{derive_preimage, hash_lock};
+use crate::error::{Code, Fault, Refusal};
+use crate::identity::Role;
+use crate::limits;
+use crate::log::Statement;
+use crate::settlement::agreement::{Agreement, Header, Leg};
+use crate::settlement::decider::DeciderEvent;
+use crate::settlement::participant::{self, ParticipantAct, ParticipantEvent};
+use crate::settlement::{Participant, Settlement};
+use crate::types::{
+    AgreementNumber, Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time, Uai, Ubi,
+};
+
+impl Validator {
+    /// Whether new business may be begun with `peer` at all.
+    pub(super) fn check_new_business(&self, now: Time, peer: &Domain) -> Result<(), Refusal> {
+        if self.volatile.draining {
+            crate::refuse!(NotLive, "draining");
+        }
+        self.state.directory.check_member_at(peer, now)?;
+        if let Some(known) = self.state.peer(peer) {
+            if known.suspended {
+                crate::refuse!(PeerSuspended, "{peer}");
+            }
+            if usize::try_from(known.open).unwrap_or(usize::MAX)
+                >= limits::OPEN_SETTLEMENTS_PER_PEER
+            {
+                crate::refuse!(TooManySettlements, "{} with {peer}", known.open);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a settlement of `parties` may be left to `decider`: one of them, or a notary.
+    fn check_decider(
+        &self,
+        now: Time,
+        decider: &Domain,
+        parties: &[Domain],
+    ) -> Result<(), Refusal> {
+        if parties.contains(decider) {
+            return self.state.directory.member(decider).map(|_| ());
+        }
+        self.state.directory.is_valid_at(decider, now, Role::Notary)
+    }
+
+    /// Whether the notary that an offer of `maker` names can decide its trades.
+    pub(super) fn check_notary(
+        &self,
+        now: Time,
+        notary: Option<&Domain>,
+        maker: &Domain,
+    ) -> Result<(), Refusal> {
+        let Some(notary) = notary else { return Ok(()) };
+        if notary == maker {
+            crate::refuse!(BadOffer, "the maker's bank {maker} cannot be the notary");
+        }
+        self.state.directory.is_valid_at(notary, now, Role::Notary)
+    }
+
+    /// Whether the legs hold together and our own side of them can be promised.
+    pub(super) fn check_terms(
+        &self,
+        now: Time,
+        legs: &[Leg],
+        decider: &Domain,
+    ) -> Result<(), Refusal> {
+        let parties = Agreement::parties_of(legs);
+        if parties.len() > limits::AGREEMENT_PARTIES {
+            crate::refuse!(TooMany, "{} parties", parties.len());
+        }
+        if legs.len() > limits::AGREEMENT_LEGS {
+            crate::refuse!(TooMany, "{} legs", legs.len());
+        }
+        if *decider == self.state.domain {
+            crate::refuse!(BadAgreement, "the initiator cannot decide");
+        }
+        self.check_decider(now, decider, &parties)?;
+        for party in &parties {
+            self.state.directory.member(party)?;
+        }
+        self.check_incoming(legs)
+    }
+
+    /// Whether what `legs` bring us may be owed to us and received.
+    fn check_incoming(&self, legs: &[Leg]) -> Result<(), Refusal> {
+        let domain = &self.state.domain;
+        let mut sums: BTreeMap<(&Domain, &Uai), Amount> = BTreeMap::new();
+        for (peer, asset, amount) in incoming(legs, domain) {
+            let sum = sums.entry((peer, asset)).or_default();
+            *sum = sum.try_plus(amount)?;
+        }
+        for ((peer, asset), amount) in sums {
+            self.state.books.correspondent(peer, asset).check_headroom(peer, asset, amount)?;
+        }
+        for leg in legs.iter().filter(|leg| leg.to.domain == *domain) {
+            self.check_receipt(&leg.to.ledger, &leg.asset)?;
+        }
+        Ok(())
+    }
+
+    /// Draws up an agreement over `legs`, our own already held, and says so to everybody.
+    pub(super) fn draw_up(
+        &mut self,
+        now: Time,
+        legs: Vec<Leg>,
+        decider: Domain,
+    ) -> Result<SettlementId, Fault> {
+        // Height and place never repeat, not even after a recovery: heights only rise.
+        let place = self.draft.next_place();
+        let number = (self.state.height.next().0 << 16) | (place & 0xffff);
+        let preimage = derive_preimage(&self.settings.preimage_seed, &number.to_le_bytes());
+        let blinding_number = [number.to_le_bytes(), *b"blinding"].concat();
+        let blinding = derive_preimage(&self.settings.preimage_seed, &blinding_number).0;
+        let header = Header {
+            network: self.state.network.clone(),
+            number: AgreementNumber(number),
+            initiator: self.state.domain.clone(),
+            decider,
+            parties: Bounded::new(Agreement::parties_of(&legs)).map_err(impossible)?,
+            legs: Agreement::legs_hash(&legs, &blinding),
+            lock: hash_lock(&preimage),
+            deadline: now.after(self.life_of_settlement()),
+        };
+        let id = header.id();
+        let orders: Vec<OrderId> = legs.iter().filter_map(|leg| leg.order).collect();
+        let legs = Bounded::new(legs).map_err(impossible)?;
+        let agreement = Agreement { header: header.clone(), legs, blinding };
+        agreement.check_parts().map_err(impossible)?;
+        let own = self.state.domain.clone();
+        let parties = header.parties.iter().filter(|party| **party != own);
+        self.say(Statement::Agreed(Box::new(agreement)), parties)?;
+        if header.has_notary() {
+            let appointed = Statement::Appointed(Box::new(header.clone()));
+            self.say(appointed, [&header.decider].into_iter())?;
+        }
+        for order in orders {
+            self.draft.offer_changed(order);
+        }
+        self.settled_step(id, "Agreed");
+        self.watch_give_up(id, header.deadline);
+        Ok(id)
+    }
+
+    /// An agreement that a peer drew up: lock, or decline with the reason.
+    pub(super) fn proposed(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
+        let Some(settlement) = self.state.settlements.get(&id) else { return Ok(()) };
+        if settlement.participant != Some(Participant::Proposed) {
+            return Ok(());
+        }
+        let verdict = self.can_lock(now, settlement);
+        let event = match &verdict {
+            Ok(()) => ParticipantEvent::CanLock,
+            Err(_) => ParticipantEvent::CannotLock,
+        };
+        let (_, act) = participant::step(Participant::Proposed, event);
+        match (act, verdict) {
+            (ParticipantAct::Decline, Err(refusal)) => self.decline(now, id, refusal),
+            _ => self.lock(now, id),
+        }
+    }
+
+    fn can_lock(&self, now: Time, settlement: &Settlement) -> Result<(), Refusal> {
+        let header = &settlement.header;
+        if header.deadline <= now {
+            crate::refuse!(DeadlinePassed, "{}", header.deadline);
+        }
+        if header.deadline > now.after(Duration(limits::SETTLEMENT_LIFE_MAX_MS)) {
+            crate::refuse!(DeadlineTooFar, "{}", header.deadline);
+        }
+        self.check_decider(now, &header.decider, &header.parties)?;
+        for other in header.others(&self.state.domain) {
+            self.check_new_business(now, other)?;
+        }
+        self.check_incoming(&settlement.legs)?;
+        self.check_outgoing(settlement)
+    }
+
+    /// Whether what `settlement` takes from our ledgers was ordered, or passes through.
+    fn check_outgoing(&self, settlement: &Settlement) -> Result<(), Refusal> {
+        let domain = &self.state.domain;
+        let mut used: Vec<OrderId> = Vec::new();
+        for leg in settlement.legs.iter().filter(|leg| leg.from.domain == *domain) {
+            match leg.order {
+                Some(order) if used.contains(&order) => {
+                    crate::refuse!(TermsDiffer, "{order} is used twice");
+                }
+                Some(order) => {
+                    self.check_take_leg(settlement, leg, order)?;
+                    used.push(order);
+                }
+                None if Some(leg.from.ledger) != self.state.transit => {
+                    crate::refuse!(TermsDiffer, "{} was never ordered to give", leg.from.ledger);
+                }
+                None => {}
+            }
+        }
+        let nets = settlement.net_of(domain);
+        let nets = nets.ok_or_else(|| Refusal::new(Code::AmountOverflow, "sum of the legs"))?;
+        for net in nets {
+            self.state.books.ledger(&net.ledger)?.check_open()?;
+            if !net.to_hold().is_zero() {
+                crate::refuse!(TermsDiffer, "transit gives more {} than it gets", net.asset.code());
+            }
+            if net.to_credit() < self.bought(&used, &net.ledger, &net.asset)? {
+                crate::refuse!(TermsDiffer, "less {} than the takes bought", net.asset.code());
+            }
+        }
+        Ok(())
+    }
+
+    /// What `takes` of one ledger buy of one asset, all together: one delivery serves one take.
+    fn bought(&self, takes: &[OrderId], ledger: &Ubi, asset: &Uai) -> Result<Amount, Refusal> {
+        let takes = takes.iter().filter_map(|order| self.state.takes.get(order));
+        takes
+            .filter(|take| take.ledger == *ledger && take.pair.give == *asset)
+            .try_fold(Amount::ZERO, |sum, take| sum.try_plus(take.terms.take))
+    }
+
+    /// Whether a leg is what a holder of ours ordered by a take.
+    fn check_take_leg(
+        &self,
+        settlement: &Settlement,
+        leg: &Leg,
+        order: OrderId,
+    ) -> Result<(), Refusal> {
+        let unknown = || Refusal::new(Code::TermsDiffer, format!("no take {order} waits"));
+        let take = self.state.takes.get(&order).ok_or_else(unknown)?;
+        let given = leg.asset == take.pair.want
+            && leg.amount == take.terms.pay
+            && leg.from.ledger == take.ledger
+            && take.settlement.is_none();
+        let gets = settlement.legs.iter().any(|other| {
+            other.to == leg.from
+                && other.asset == take.pair.give
+                && other.amount >= take.terms.take
+                && other.from.domain == take.terms.maker
+        });
+        if !given || !gets {
+            crate::refuse!(TermsDiffer, "the legs differ from the take {order}");
+        }
+        let decider = &settlement.header.decider;
+        if take.terms.notary.as_ref().unwrap_or(&self.state.domain) != decider {
+            crate::refuse!(TermsDiffer, "the take {order} does not leave it to {decider}");
+        }
+        Ok(())
+    }
+
+    fn lock(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
+        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let header = settlement.header.clone();
+        let decides = header.decider == self.state.domain;
+        let own = self.state.domain.clone();
+        let listeners: Vec<&Domain> =
+            if decides { header.others(&own).collect() } else { vec![&header.initiator] };
+        self.say(Statement::Locked(id), listeners.into_iter())?;
+        self.settled_step(id, "Locked");
+        self.watch_query(now, id, header.deadline);
+        if decides {
+            self.watch_decide(id, header.deadline);
+        }
+        Ok(())
+    }
+
+    fn decline(&mut self, now: Time, id: SettlementId, refusal: Refusal) -> Result<(), Fault> {
+        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let header = settlement.header.clone();
+        let own = &self.state.domain;
+        // Anybody can name a take; only the maker that it was sent to has answered it.
+        let answered = |order: &OrderId| {
+            let take = self.state.takes.get(order);
+            take.is_some_and(|take| take.terms.maker == header.initiator)
+        };
+        let takes: Vec<OrderId> = settlement
+            .legs
+            .iter()
+            .filter(|leg| leg.from.domain == *own)
+            .filter_map(|leg| leg.order)
+            .filter(answered)
+            .collect();
+        let decides = header.decider == *own;
+        let code = refusal.code;
+        let initiator = [&header.initiator].into_iter();
+        self.say(Statement::Declined { settlement: id, refusal }, initiator)?;
+        self.settled_step(id, "Declined");
+        for take in takes {
+            self.end_take(now, take, code)?;
+        }
+        if decides {
+            self.decide(now, id, DeciderEvent::Declined(code))?;
+        }
+        Ok(())
+    }
+}
