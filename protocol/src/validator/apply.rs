@@ -221,11 +221,13 @@ impl State {
         match (outcome, &mut settlement.initiator, &mut settlement.participant) {
             (OutcomeKind::Settle, Some(role), _) => *role = Initiator::Settled,
             (OutcomeKind::Settle, None, Some(role)) => *role = Participant::Settled,
-            // After an abort it waits for the decider's word, its legs free already.
+            // Without a decision it gave up: it waits for the decider's word, its legs free
+            // already. What said so may have been lost, the booking came back.
             (OutcomeKind::Refund, Some(role), _) => {
-                if *role != Initiator::Aborted {
-                    *role = Initiator::Refunded;
-                }
+                *role = match settlement.decision {
+                    Some(_) if *role != Initiator::Aborted => Initiator::Refunded,
+                    Some(_) | None => Initiator::Aborted,
+                };
             }
             (OutcomeKind::Refund, None, Some(role)) => *role = Participant::Refunded,
             (_, None, None) => {}
