@@ -42,8 +42,8 @@ need() {
 # What every build needs.
 check_build_tools() {
     # rustup's own folder, for a shell that was open when Rust was installed.
-    if ! command -v cargo >/dev/null && [[ -x ${HOME:-/root}/.cargo/bin/cargo ]]; then
-        PATH="${HOME:-/root}/.cargo/bin:$PATH"
+    if ! command -v cargo >/dev/null && [[ -x ${HOME:-}/.cargo/bin/cargo ]]; then
+        PATH="${HOME:-}/.cargo/bin:$PATH"
     fi
     command -v cargo >/dev/null || die "missing: cargo. Install Rust, see https://rustup.rs"
     need cc build-essential

@@ -177,7 +177,7 @@ pub fn counts(state: &State) -> Result<(), Fault> {
             let count = askers.entry(by).or_default();
             *count = count.saturating_add(1);
         }
-        let shared = settlement.header.others(&state.domain);
+        let shared = settlement.header.counted_with(&state.domain);
         for other in shared.filter(|_| settlement.asked.is_none()) {
             let count = peers.entry(other).or_default();
             *count = count.saturating_add(1);

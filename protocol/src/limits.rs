@@ -160,8 +160,8 @@ const _: () = assert!(SETTLEMENT_LIFE_MAX_MS <= ORDER_LIFE_MS);
 const _: () = assert!(QUERY_FIRST_MS <= QUERY_MAX_MS);
 const _: () = assert!(1 << MERKLE_DEPTH == BATCH_RECORDS);
 const _: () = assert!(PAGE_BYTES + RECORD_BYTES + PAGE_PROOF_HASHES * 32 < FRAME_BYTES);
-// The reactions to one full page: at most eight records each.
-const _: () = assert!(BATCH_FULL + 8 * PAGE_ITEMS < BATCH_RECORDS);
+// The reactions to one full page: at most eight records each, and a page for each other party.
+const _: () = assert!(BATCH_FULL + (8 + AGREEMENT_PARTIES - 1) * PAGE_ITEMS < BATCH_RECORDS);
 const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
 const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
 const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < CERTIFICATE_BYTES);

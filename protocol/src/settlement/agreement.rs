@@ -91,6 +91,13 @@ impl Header {
         self.parties.iter().chain(notary).filter(move |other| *other != domain)
     }
 
+    /// With whom `domain` counts it as open: with its initiator, for nobody else chose it; its
+    /// initiator with everybody it chose.
+    pub fn counted_with<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = &'a Domain> {
+        let ours = self.initiator == *domain;
+        self.others(domain).filter(move |other| ours || **other == self.initiator)
+    }
+
     /// Checks that the roles hold together.
     ///
     /// # Errors

@@ -433,7 +433,10 @@ impl State {
         let peer = self.peer_mut(from);
         let rises = header.number > peer.number;
         let fits = header.initiator == *from && header.network == self.network;
-        if !rises || !fits || header.check().is_err() {
+        // Whoever is named will be told of the outcome: only members can be.
+        let mut named = header.parties.iter().chain([&header.decider]);
+        let members = named.all(|domain| self.directory.member(domain).is_ok());
+        if !rises || !fits || !members || header.check().is_err() {
             return false;
         }
         self.peer_mut(from).number = header.number;

@@ -23,8 +23,9 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Each peer that something was said to needs a page yet.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= limits::BATCH_FULL
+        self.records.len().saturating_add(self.outgoing.len()) >= limits::BATCH_FULL
     }
 
     pub fn after(&mut self, effect: Effect) {

@@ -68,10 +68,10 @@ impl State {
         self.count_open(&header, true);
     }
 
-    /// Counts the open settlements shared with each peer.
+    /// Counts an open settlement with whoever brought it about.
     pub(super) fn count_open(&mut self, header: &Header, opens: bool) {
         let domain = self.domain.clone();
-        for other in header.others(&domain) {
+        for other in header.counted_with(&domain) {
             let peer = self.peer_mut(other);
             peer.open = count(peer.open, opens);
         }
