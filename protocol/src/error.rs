@@ -48,6 +48,13 @@ impl Fault {
     pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into() }
     }
+
+    /// A refusal where there can be none, because everything was checked before: our own books
+    /// are wrong. Named, and no `From`, so that no bad input stops a node by a mere `?`.
+    #[must_use]
+    pub fn of(refusal: Refusal) -> Self {
+        Self::new(refusal.to_string())
+    }
 }
 
 impl fmt::Display for Fault {

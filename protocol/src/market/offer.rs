@@ -328,7 +328,7 @@ impl Offer {
         }
         let mut waiting = std::mem::take(&mut self.waiting).into_vec();
         waiting.push(take);
-        self.waiting = Bounded::new(waiting).map_err(|refusal| Fault::new(refusal.to_string()))?;
+        self.waiting = Bounded::new(waiting).map_err(Fault::of)?;
         self.closes = Some(until);
         Ok(())
     }

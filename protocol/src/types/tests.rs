@@ -1,3 +1,5 @@
+//! One table per text form, and their common properties: over 600 lines of cases, no logic.
+
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
 use std::cmp::Ordering;

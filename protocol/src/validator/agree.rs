@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use super::Validator;
 use super::reserve::incoming;
-use super::settle::impossible;
 use crate::crypto::hash::{derive_preimage, hash_lock};
 use crate::error::{Code, Fault, Refusal};
 use crate::identity::Role;
@@ -127,16 +126,16 @@ impl Validator {
             number: AgreementNumber(number),
             initiator: self.state.domain.clone(),
             decider,
-            parties: Bounded::new(Agreement::parties_of(&legs)).map_err(impossible)?,
+            parties: Bounded::new(Agreement::parties_of(&legs)).map_err(Fault::of)?,
             legs: Agreement::legs_hash(&legs, &blinding),
             lock: hash_lock(&preimage),
             deadline: now.after(self.life_of_settlement()),
         };
         let id = header.id();
         let orders: Vec<OrderId> = legs.iter().filter_map(|leg| leg.order).collect();
-        let legs = Bounded::new(legs).map_err(impossible)?;
+        let legs = Bounded::new(legs).map_err(Fault::of)?;
         let agreement = Agreement { header: header.clone(), legs, blinding };
-        agreement.check_parts().map_err(impossible)?;
+        agreement.check_parts().map_err(Fault::of)?;
         let own = self.state.domain.clone();
         let parties = header.parties.iter().filter(|party| **party != own);
         self.say(Statement::Agreed(Box::new(agreement)), parties)?;
@@ -257,7 +256,7 @@ impl Validator {
     }
 
     fn lock(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
-        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let settlement = self.state.settlement(&id).map_err(Fault::of)?;
         let header = settlement.header.clone();
         let decides = header.decider == self.state.domain;
         let own = self.state.domain.clone();
@@ -273,7 +272,7 @@ impl Validator {
     }
 
     fn decline(&mut self, now: Time, id: SettlementId, refusal: Refusal) -> Result<(), Fault> {
-        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let settlement = self.state.settlement(&id).map_err(Fault::of)?;
         let header = settlement.header.clone();
         let own = &self.state.domain;
         // Anybody can name a take; only the maker that it was sent to has answered it.

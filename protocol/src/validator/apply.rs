@@ -4,7 +4,7 @@
 //! now, our own books are broken and the node must stop.
 
 use super::state::{OutgoingTake, State};
-use crate::error::{Fault, Refusal};
+use crate::error::Fault;
 use crate::ledger::account::Status;
 use crate::ledger::asset::Asset;
 use crate::ledger::order::{Action, VerifiedOrder};
@@ -16,13 +16,9 @@ use crate::settlement::agreement::{Agreement, Header};
 use crate::settlement::{Decider, Initiator, Participant, Settlement};
 use crate::types::{Domain, Height, OrderId, SettlementId, TakeId};
 
-/// A refusal where there can be none: our own log does not hold together.
-fn broken(refusal: Refusal) -> Fault {
-    Fault::new(refusal.to_string())
-}
-
 impl State {
-    /// Applies a record of the batch at `height`.
+    /// Applies a record of the batch at `height`. Longer than a function should be, because it
+    /// is the one match over every kind of record.
     ///
     /// # Errors
     /// A fault when it cannot follow what was applied before.
@@ -32,13 +28,13 @@ impl State {
                 Ok(())
             }
             Record::Admitted(signed) => {
-                self.directory.replay_certificate(signed).map(|_| ()).map_err(broken)
+                self.directory.replay_certificate(signed).map(|_| ()).map_err(Fault::of)
             }
             Record::Revoked(signed) => {
-                self.directory.replay_revocation(signed).map(|_| ()).map_err(broken)
+                self.directory.replay_revocation(signed).map(|_| ()).map_err(Fault::of)
             }
             Record::Rotated(signed) => {
-                self.directory.replay_rotation(signed).map(|_| ()).map_err(broken)
+                self.directory.replay_rotation(signed).map(|_| ()).map_err(Fault::of)
             }
             Record::CreditLimit(set) => {
                 self.books.correspondent_mut(&set.peer, &set.asset).limit = set.limit;
@@ -91,7 +87,7 @@ impl State {
                 Ok(())
             }
             Record::Recovered(evidence) => {
-                let record = evidence.read().map_err(broken)?;
+                let record = evidence.read().map_err(Fault::of)?;
                 let height = evidence.checkpoint.checkpoint.height;
                 self.adopting = Some((height, evidence.index));
                 self.apply_recovered(&record, height)
@@ -108,7 +104,7 @@ impl State {
                 Ok(())
             }
             Record::Shown(evidence) => {
-                let shown = evidence.read().map_err(broken)?;
+                let shown = evidence.read().map_err(Fault::of)?;
                 // Where nothing is promised there is nothing left to book: it ends here.
                 if let Record::Statement(Statement::Decided(decided)) = &shown
                     && self.learn_outcome(evidence.domain(), decided)
@@ -150,7 +146,7 @@ impl State {
                 };
                 let offer = self.offer_mut(offer)?;
                 offer.dismiss(TakeId(take.0));
-                offer.reserve(amount).map_err(broken)?;
+                offer.reserve(amount).map_err(Fault::of)?;
                 offer.fill(amount)
             }
             Cause::OfferEnded { offer, .. } => {
@@ -200,7 +196,7 @@ impl State {
                 self.takes.insert(id, take);
             }
             Action::Cancel { offer } => {
-                self.offer_mut(offer)?.cancel().map_err(broken)?;
+                self.offer_mut(offer)?.cancel().map_err(Fault::of)?;
             }
             Action::Amend(rules) => ledger.parameters.amend(rules),
             Action::RotateKey { key } => {
@@ -300,7 +296,7 @@ impl State {
         for leg in agreement.legs.iter().filter(|leg| leg.from.domain == self.domain) {
             let Some(order) = leg.order else { continue };
             if let Some(offer) = self.offers.get_mut(&order) {
-                offer.reserve(leg.amount).map_err(broken)?;
+                offer.reserve(leg.amount).map_err(Fault::of)?;
                 // The other leg names the take that this agreement answers.
                 for other in agreement.legs.iter().filter_map(|leg| leg.order) {
                     offer.dismiss(TakeId(other.0));
@@ -387,7 +383,7 @@ impl State {
         let from = frame.from().clone();
         let checkpoint = &frame.checkpoint().checkpoint;
         let observed = self.directory.observe(&from, checkpoint.epoch, checkpoint.height);
-        observed.map_err(broken)?;
+        observed.map_err(Fault::of)?;
         let peer = self.peer_mut(&from);
         peer.received = frame.page().last();
         peer.received_height = checkpoint.height;

@@ -1,8 +1,8 @@
 //! Holders' orders: checked against the ledger's rules, booked, answered.
 //!
 //! Every order gets one answer. A refusal is written down too, so that the holder can prove
-//! that its bank refused and why; all but that of a nonce used before. Repeating an accepted order repeats the answer, never the
-//! effect.
+//! that its bank refused and why; all but that of a nonce used before. Repeating an accepted
+//! order repeats the answer, never the effect.
 
 use super::Validator;
 use super::effect::Event;

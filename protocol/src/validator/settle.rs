@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::Validator;
 use super::effect::Event;
 use crate::crypto::hash::derive_preimage;
-use crate::error::{Code, Fault, Refusal};
+use crate::error::{Code, Fault};
 use crate::ledger::Postings;
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::log::record::{Aborted, Decided, Revealed};
@@ -20,11 +20,6 @@ use crate::settlement::decider::{self, DeciderAct, DeciderEvent};
 use crate::settlement::initiator::{self, InitiatorAct, InitiatorEvent};
 use crate::settlement::participant::{self, ParticipantAct, ParticipantEvent};
 use crate::types::{Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time};
-
-/// A refusal where everything was checked before: our own books are wrong.
-pub(super) fn impossible(refusal: Refusal) -> Fault {
-    Fault::new(refusal.to_string())
-}
 
 impl Validator {
     /// Something happened that may complete the initiator's collection of locks.
@@ -76,7 +71,7 @@ impl Validator {
     }
 
     fn reveal(&mut self, now: Time, id: SettlementId) -> Result<(), Fault> {
-        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let settlement = self.state.settlement(&id).map_err(Fault::of)?;
         let header = settlement.header.clone();
         // What the decider has heard itself it needs no proof of.
         let evidence = settlement
@@ -87,7 +82,7 @@ impl Validator {
             .collect();
         let number = header.number.0.to_le_bytes();
         let preimage = derive_preimage(&self.settings.preimage_seed, &number);
-        let evidence = Bounded::new(evidence).map_err(impossible)?;
+        let evidence = Bounded::new(evidence).map_err(Fault::of)?;
         let revealed = Revealed { settlement: id, preimage, evidence };
         self.say(Statement::Revealed(revealed), [&header.decider].into_iter())?;
         self.settled_step(id, "Revealed");
@@ -96,7 +91,7 @@ impl Validator {
     }
 
     fn abort(&mut self, now: Time, id: SettlementId, reason: Code) -> Result<(), Fault> {
-        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let settlement = self.state.settlement(&id).map_err(Fault::of)?;
         let header = settlement.header.clone();
         let aborted = Statement::Aborted(Aborted { settlement: id, reason });
         self.say(aborted, [&header.decider].into_iter())?;
@@ -183,7 +178,7 @@ impl Validator {
         let none = || Fault::new(format!("settling {} without the secret", settlement.id));
         let preimage = settlement.preimage.clone().ok_or_else(none)?;
         let evidence: Vec<Evidence> = settlement.evidence.values().cloned().collect();
-        let evidence = Bounded::new(evidence).map_err(impossible)?;
+        let evidence = Bounded::new(evidence).map_err(Fault::of)?;
         Ok(Outcome::Settle { preimage, evidence })
     }
 
@@ -276,7 +271,7 @@ impl Validator {
         id: SettlementId,
         kind: OutcomeKind,
     ) -> Result<(), Fault> {
-        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let settlement = self.state.settlement(&id).map_err(Fault::of)?;
         let counterparties = settlement.counterparties(&self.state.domain);
         self.book_outcome(now, id, kind)?;
         if kind == OutcomeKind::Settle {
@@ -294,14 +289,13 @@ impl Validator {
         id: SettlementId,
         kind: OutcomeKind,
     ) -> Result<(), Fault> {
-        let settlement = self.state.settlement(&id).map_err(impossible)?;
+        let settlement = self.state.settlement(&id).map_err(Fault::of)?;
         let (postings, cause) = match kind {
             OutcomeKind::Settle => (self.settle_postings(settlement)?, Cause::Settled(id)),
             OutcomeKind::Refund => (self.refund_postings(settlement)?, Cause::Refunded(id)),
         };
         let offers: Vec<OrderId> = settlement.legs.iter().filter_map(|leg| leg.order).collect();
-        let transaction =
-            self.state.books.draw_up(cause, now, &[], postings).map_err(impossible)?;
+        let transaction = self.state.books.draw_up(cause, now, &[], postings).map_err(Fault::of)?;
         self.post(transaction)?;
         for offer in offers {
             self.draft.offer_changed(offer);

@@ -193,7 +193,7 @@ impl Validator {
             .state
             .books
             .draw_up(Cause::Traded { offer, take }, now, &[], postings)
-            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+            .map_err(Fault::of)?;
         self.post(transaction)?;
         self.draft.offer_changed(offer);
         Ok(())
@@ -254,7 +254,7 @@ impl Validator {
             .state
             .books
             .draw_up(Cause::TakeEnded { take: id, reason }, now, &[], postings)
-            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+            .map_err(Fault::of)?;
         self.post(transaction)?;
         Ok(())
     }
@@ -273,11 +273,7 @@ impl Validator {
         }
         let cause = Cause::PaymentEnded { order: order.id(), reason: Code::Recovering };
         let postings = Postings::new().with(ledger, MovementKind::Release, asset, amount);
-        let transaction = self
-            .state
-            .books
-            .draw_up(cause, now, &[], postings)
-            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+        let transaction = self.state.books.draw_up(cause, now, &[], postings).map_err(Fault::of)?;
         self.post(transaction)?;
         Ok(())
     }
@@ -310,11 +306,8 @@ impl Validator {
             postings = postings.with(ledger, MovementKind::Release, &asset, withdrawal.release);
         }
         let cause = Cause::OfferEnded { offer: id, reason: Code::OfferExpired };
-        let transaction = self
-            .state
-            .books
-            .draw_up(cause, now, &[ledger], postings)
-            .map_err(|refusal| Fault::new(refusal.to_string()))?;
+        let transaction =
+            self.state.books.draw_up(cause, now, &[ledger], postings).map_err(Fault::of)?;
         self.post(transaction)?;
         self.draft.offer_changed(id);
         self.tell_losers(now, id, &withdrawal.losers)

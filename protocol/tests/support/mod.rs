@@ -1,7 +1,8 @@
 //! An edge in memory: banks whose validators talk over perfect links, for tests and benches.
 //!
 //! It does what a node does, in the order a node must do it (append, sign, then speak), only
-//! that the disk is a vector and the network a queue.
+//! that the disk is a vector and the network a queue. Over 600 lines, because a network with its
+//! faults is one thing; the bank, the liar and the scenes are files of their own.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(
