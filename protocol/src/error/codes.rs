@@ -141,4 +141,7 @@ codes! {
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
     1807 NodeFault "node cannot go on", "See the node's log; restart it once the cause is gone.";
+    1808 LogMissing "log is missing although checkpoints were signed",
+        "Restore the log from its newest copy; the peers give back what that copy lacks.";
+
 }
