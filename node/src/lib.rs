@@ -12,9 +12,16 @@
 //! is rebuilt from it.
 
 pub mod api;
+pub mod armour;
+pub mod config;
 pub mod engine;
+pub mod enrol;
+pub mod files;
 pub mod index;
 pub mod log_store;
 pub mod mesh;
+pub mod network_file;
 pub mod signer;
 pub mod telemetry;
+
+mod toml_text;

@@ -1,6 +1,8 @@
 //! The table of refusal codes. A number, once published, keeps its meaning for ever; new codes
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
-//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation.
+//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
+//! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
+//! 23 enrolment, bootstrap and local networks.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -144,4 +146,36 @@ codes! {
     1808 LogMissing "log is missing although checkpoints were signed",
         "Restore the log from its newest copy; the peers give back what that copy lacks.";
 
+    2201 BadUsage "asked wrongly", "See the command's --help.";
+    2202 BadConfiguration "configuration does not hold together",
+        "Correct the option; `quadrille config show --origin` says where each value comes from.";
+    2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
+    2204 CannotRead "file cannot be read", "Check the path and who may read it.";
+    2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
+    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
+    2207 BadArmour "not a text file of the expected kind",
+        "Pass the file as it was written; its first field says what kind it is.";
+    2208 BadNetworkFile "network file is not as documented",
+        "Fetch network.toml again from the network's authority.";
+    2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
+    2210 OutcomeUnknown "outcome unknown",
+        "Repeat the same command with the same --id: it happens once, however often it is sent.";
+    2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
+    2212 BadAnswer "answer is not one of this interface",
+        "Check that --api names a Quadrille node of this version.";
+    2213 IdReused "id stands for another order", "Use a new --id for a new order.";
+    2214 WalletInUse "wallet is in use by another process", "Wait until it is done.";
+    2215 NoHolderKey "no key of this holder in the wallet", "See `quadrille holder list`.";
+    2216 AmbiguousAsset "several assets begin with this", "Write the identifier in full.";
+    2217 TooManyDecimals "more decimal places than the asset has",
+        "Round the amount, or give minor units with --minor.";
+    2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
+    2219 NotReady "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+
+    2301 BadEnrolmentRequest "enrolment request does not hold together",
+        "Make a new one with `quadrille enroll request`.";
+    2302 NotOurCertificate "certificate is not for this domain and its keys",
+        "Send the authority this node's own request, and accept what comes back.";
+    2303 NotEnrolled "domain has no certificate yet",
+        "Run `quadrille enroll request`, have it approved, then `quadrille enroll accept`.";
 }
