@@ -1,6 +1,7 @@
 //! The table of refusal codes. A number, once published, keeps its meaning for ever; new codes
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
-//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation.
+//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation, 24 index
+//! and evidence bundles.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -140,4 +141,13 @@ codes! {
     1804 BatchFull "batch is full", "It will be taken up in the next batch.";
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
+
+    2401 IndexFailed "index cannot be read or written",
+        "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
+    2402 IndexGap "batch does not follow what is indexed",
+        "Restart the node: the index catches up with the log.";
+    2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
+    2404 NotSealed "batch is not signed yet", "Try again in a moment.";
+    2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
+    2406 BadArmour "not a file of this kind", "Use the file as it was exported, whole.";
 }
