@@ -2,7 +2,7 @@
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
-//! 23 enrolment, bootstrap and local networks.
+//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -178,4 +178,12 @@ codes! {
         "Send the authority this node's own request, and accept what comes back.";
     2303 NotEnrolled "domain has no certificate yet",
         "Run `quadrille enroll request`, have it approved, then `quadrille enroll accept`.";
+
+    2401 IndexFailed "index cannot be read or written",
+        "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
+    2402 IndexGap "batch does not follow what is indexed",
+        "Restart the node: the index catches up with the log.";
+    2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
+    2404 NotSealed "batch is not signed yet", "Try again in a moment.";
+    2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
 }
