@@ -5,7 +5,10 @@ use std::ops::Bound;
 use bincode::Decode;
 use quadrille_protocol::crypto::suite::PublicKey;
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::types::{Domain, Holder, KeyId, OrderId, Sequence, SettlementId, Ubi};
+use quadrille_protocol::types::{
+    Domain, Hash, Holder, KeyId, OrderId, Sequence, SettlementId, Ubi,
+};
+use sha2::Digest;
 
 use super::Index;
 use super::draft::{failed, get, read};
@@ -262,6 +265,22 @@ impl Index {
     /// `Q-2401`.
     pub fn counters(&self) -> Result<Counters, Refusal> {
         Ok(self.row(Key::of(Kind::Counters))?.unwrap_or_default())
+    }
+
+    /// A hash over all rows: two indexes that answer the same have the same one.
+    ///
+    /// # Errors
+    /// `Q-2401`.
+    pub fn fingerprint(&self) -> Result<Hash, Refusal> {
+        let mut hash = sha2::Sha256::new();
+        for row in self.db().iter() {
+            let (key, value) = row.map_err(failed)?;
+            for part in [&key, &value] {
+                hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        Ok(Hash(hash.finalize().into()))
     }
 
     fn row<T: Decode<()>>(&self, key: Key) -> Result<Option<T>, Refusal> {
