@@ -156,7 +156,7 @@ codes! {
     2208 BadNetworkFile "network file is not as documented",
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
-    2210 OutcomeUnknown "outcome unknown",
+    2210 NoAnswer "no answer came, so the outcome is unknown",
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
@@ -168,7 +168,7 @@ codes! {
     2217 TooManyDecimals "more decimal places than the asset has",
         "Round the amount, or give minor units with --minor.";
     2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
-    2219 NotReady "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+    2219 NotInOrder "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
 
     2301 BadEnrolmentRequest "enrolment request does not hold together",
         "Make a new one with `quadrille enroll request`.";
