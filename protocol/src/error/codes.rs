@@ -9,6 +9,8 @@
 
 //! 21 HTTP interface.
 
+//! 23 enrolment, bootstrap and local networks.
+
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
     1002 Malformed "bytes are not a value of this type", "Send the documented form, whole.";
@@ -235,13 +237,15 @@ codes! {
     2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
     2204 CannotRead "file cannot be read", "Check the path and who may read it.";
     2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
-    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
+    2206 FileExists "file is there already", "Choose another name, or move the file away first.";
     2207 BadArmour "not a text file of the expected kind",
         "Pass the file as it was written; its first field says what kind it is.";
     2208 BadNetworkFile "network file is not as documented",
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
     2210 OutcomeUnknown "outcome unknown",
+
+    2210 NoAnswer "no answer came, so the outcome is unknown",
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
@@ -253,7 +257,7 @@ codes! {
     2217 TooManyDecimals "more decimal places than the asset has",
         "Round the amount, or give minor units with --minor.";
     2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
-    2219 NotReady "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+    2219 NotInOrder "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
 
     2301 BadEnrolmentRequest "enrolment request does not hold together",
         "Make a new one with `quadrille enroll request`.";
