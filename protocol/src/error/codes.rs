@@ -175,4 +175,23 @@ codes! {
         "Send the authority this node's own request, and accept what comes back.";
     2303 NotEnrolled "domain has no certificate yet",
         "Run `quadrille enroll request`, have it approved, then `quadrille enroll accept`.";
+    2311 RegisterInUse "register is in use by another process",
+        "Wait until that process has ended, then repeat the command.";
+    2312 RegisterDamaged "register is damaged",
+        "Restore it from a copy; what was issued stays valid, it verifies by itself.";
+    2313 NetworkExists "folder holds a network already", "Name an empty folder with --dir.";
+    2314 NoNetworkHere "no network in this folder",
+        "Make one with `quadrille-bootstrap network init`, or name its folder with --dir.";
+    2315 OtherKeyLive "domain has a live certificate under another key",
+        "Revoke it first, or approve with --replace when both keys are to count.";
+    2316 EpochTaken "epoch of this domain has another key",
+        "Have a request made for a key with the next epoch.";
+    2317 ApprovedOtherwise "request was approved with other terms",
+        "Use the certificate that was issued, or have a new request made.";
+    2318 NoSuchSerial "no certificate with this serial number",
+        "See `quadrille-bootstrap members --all`.";
+    2319 NeedsHeight "revocation of a stolen key needs its last good height",
+        "Say with --from-height up to which height of its log the key is to count, 0 for none.";
+    2320 ServeFailed "bootstrap peer cannot go on", "See the reason; then start it again.";
+    2321 RegisterFull "register is full", "Begin a new network.";
 }
