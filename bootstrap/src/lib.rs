@@ -12,6 +12,7 @@
 //! `approve` or `revoke` runs; the bootstrap peer has a key of its own, which can admit nobody.
 
 pub mod layout;
+pub mod lock;
 pub mod office;
 pub mod register;
 pub mod roll;

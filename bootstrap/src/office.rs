@@ -305,23 +305,34 @@ fn in_order(roles: &[Role]) -> Vec<Role> {
     roles
 }
 
-/// The names of the reasons to revoke, as the command line has them.
-pub const REASONS: [(&str, RevocationReason); 5] = [
-    ("key-compromise", RevocationReason::KeyCompromise),
-    ("key-lost", RevocationReason::KeyLost),
-    ("superseded", RevocationReason::Superseded),
-    ("cessation", RevocationReason::CessationOfOperation),
-    ("withdrawn", RevocationReason::PrivilegeWithdrawn),
+/// Why a key can be revoked.
+const REASONS: [RevocationReason; 5] = [
+    RevocationReason::KeyCompromise,
+    RevocationReason::KeyLost,
+    RevocationReason::Superseded,
+    RevocationReason::CessationOfOperation,
+    RevocationReason::PrivilegeWithdrawn,
 ];
+
+/// The name of a reason on the command line.
+#[must_use]
+pub const fn reason_name(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::KeyCompromise => "key-compromise",
+        RevocationReason::KeyLost => "key-lost",
+        RevocationReason::Superseded => "superseded",
+        RevocationReason::CessationOfOperation => "cessation",
+        RevocationReason::PrivilegeWithdrawn => "withdrawn",
+    }
+}
 
 /// The reason with this name.
 ///
 /// # Errors
 /// `Q-2201`.
 pub fn parse_reason(name: &str) -> Result<RevocationReason, Refusal> {
-    let known = REASONS.iter().find(|(text, _)| *text == name).map(|(_, reason)| *reason);
-    known.ok_or_else(|| {
-        let names = REASONS.map(|(text, _)| text).join(", ");
+    REASONS.into_iter().find(|reason| reason_name(*reason) == name).ok_or_else(|| {
+        let names = REASONS.map(reason_name).join(", ");
         Refusal::new(Code::BadUsage, format!("no reason is called `{name}`; there are {names}"))
     })
 }

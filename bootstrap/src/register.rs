@@ -14,7 +14,7 @@
 //! * A line is durable before what it says leaves this process. A last line without its end was
 //!   never answered for: the next writer cuts it off.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{SignedCertificate, SignedRevocation};
 use quadrille_protocol::types::Hash;
 use quadrille_protocol::{limits, refuse};
+
+use crate::lock::{self, Lock};
 
 /// Most entries: every member can be renewed and revoked some times.
 pub const ENTRIES: usize = 8 * limits::MEMBERS;
@@ -187,7 +189,7 @@ pub struct Register {
     /// An append has failed: what is on the disk is not known.
     failed: bool,
     /// Unlocked when it is dropped.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What opening a register for writing found.
@@ -208,7 +210,7 @@ impl Register {
     /// `Q-2311` another process writes; `Q-2205` the file cannot be written; those of [`Reader::news`].
     pub fn open(path: &Path) -> Result<Opened, Refusal> {
         let failed = |error: std::io::Error| files::cannot_write(path, &error);
-        let lock = lock(&path.with_extension("lock"))?;
+        let lock = lock::take(&path.with_extension("lock"), Code::RegisterInUse)?;
         if !path.exists() {
             files::create(path, b"", Access::Public)?;
         }
@@ -254,29 +256,4 @@ impl Register {
         self.next_serial = self.next_serial.saturating_add(1);
         Ok(entry)
     }
-}
-
-/// Takes the lock and writes our process number into it.
-fn lock(path: &Path) -> Result<File, Refusal> {
-    let failed = |error: std::io::Error| files::cannot_write(path, &error);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Who holds it is a courtesy; that somebody does is what counts.
-            let _ = file.take(32).read_to_string(&mut holder);
-            refuse!(RegisterInUse, "{} by process {}", path.display(), holder.trim());
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    file.set_len(0).map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(file)
 }

@@ -195,4 +195,17 @@ codes! {
         "Say with --from-height up to which height of its log the key is to count, 0 for none.";
     2320 ServeFailed "bootstrap peer cannot go on", "See the reason; then start it again.";
     2321 RegisterFull "register is full", "Begin a new network.";
+    2322 LocalNetworkInUse "local network is being changed by another process",
+        "Wait until that process has ended, then repeat the command.";
+    2323 NoLocalNetwork "no local network in this folder",
+        "Start one with `quadrille-testnet up`, or name its folder with --dir.";
+    2324 NodeDidNotStart "node did not start", "Its last log lines are shown; they say why.";
+    2325 ProgramMissing "program of this name is missing",
+        "Build it: cargo build -p quadrille-node -p quadrille-bootstrap.";
+    2326 UnknownNode "no such node in this local network", "See `quadrille-testnet status`.";
+    2327 LocalStateDamaged "state of the local network cannot be read",
+        "End its processes by hand, remove the folder and start anew.";
+    2328 OtherLocalNetwork "folder holds a local network of another shape",
+        "Name another folder with --dir, or take this one down and remove it.";
+    2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
 }
