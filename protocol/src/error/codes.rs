@@ -144,6 +144,44 @@ codes! {
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
     1807 NodeFault "node cannot go on", "See the node's log; restart it once the cause is gone.";
 
+    1901 DirectoryInUse "data directory in use by another process",
+        "Stop that process first; its number is in the message.";
+    1902 LogDamaged "log is damaged",
+        "Nothing was changed. Look with `quadrille log verify`; restore a backup, or recover from the \
+         peers.";
+    1903 LogFailed "log cannot be written",
+        "Check the disk, then start the node again; what was acknowledged is on it.";
+    1904 DiskFull "disk is full",
+        "Make room, then start the node again; nothing that was acknowledged is lost.";
+    1905 LogUnreadable "log cannot be read", "Check the disk and the permissions of the folder.";
+    1906 LogOrder "batch does not continue the log",
+        "The log is unchanged. Stop the node and report this.";
+    1907 WrongLog "log of another domain or network", "Check the data directory's path.";
+    1908 UnknownFormat "file in another version's format",
+        "Use the version of the software that wrote it, or a later one.";
+    1909 SnapshotFailed "snapshot cannot be saved",
+        "Check the disk; the log is whole and the node runs on without it.";
+    1910 GuardRefused "guard has signed a later or another checkpoint",
+        "The log is older than what was signed: let the node recover. Never remove the guard.";
+    1911 GuardDamaged "guard file is damaged",
+        "Move it away only if the log is surely the newest; the node then asks every peer first.";
+    1912 GuardFailed "guard file cannot be read or written",
+        "Check the disk under the guard, then start the node again.";
+    1913 NoSecretKey "no secret key for this epoch", "Check that the key file is the newest one.";
+    1914 GuardNeeded "checkpoints are signed through the guard only",
+        "Use the call for checkpoints.";
+    1915 WrongPassphrase "wrong passphrase", "Give the passphrase that the file was made with.";
+    1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
+    1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
+    1918 SecretFileExists "secret file exists already",
+        "Choose another path; a file with secrets is never overwritten.";
+    1919 SecretFileFailed "secret file cannot be read or written",
+        "Check the path, its owner and the disk.";
+    1920 WrongSecretFile "secret file of another kind", "Check the path: it holds something else.";
+    1921 NoPassphrase "no passphrase",
+        "Give --passphrase-file, set QUADRILLE_PASSPHRASE_FILE, or run at a terminal.";
+    1922 NoRandomness "system gives no random bytes", "Check the machine; nothing was made.";
+
     2201 BadUsage "asked wrongly", "See the command's --help.";
     2202 BadConfiguration "configuration does not hold together",
         "Correct the option; `quadrille config show --origin` says where each value comes from.";
