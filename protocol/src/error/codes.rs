@@ -183,6 +183,8 @@ codes! {
     1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
     1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
     1918 SecretFileExists "file exists already",
+
+    1918 SecretFileExists "secret file exists already",
         "Choose another path; a file with secrets is never overwritten.";
     1919 SecretFileFailed "secret file cannot be read or written",
         "Check the path, its owner and the disk.";
@@ -237,7 +239,7 @@ codes! {
     2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
     2204 CannotRead "file cannot be read", "Check the path and who may read it.";
     2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
-    2206 FileExists "file is there already", "Choose another name, or move the file away first.";
+    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
     2207 BadArmour "not a text file of the expected kind",
         "Pass the file as it was written; its first field says what kind it is.";
     2208 BadNetworkFile "network file is not as documented",
@@ -246,6 +248,7 @@ codes! {
     2210 OutcomeUnknown "outcome unknown",
 
     2210 NoAnswer "no answer came, so the outcome is unknown",
+
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
@@ -257,7 +260,7 @@ codes! {
     2217 TooManyDecimals "more decimal places than the asset has",
         "Round the amount, or give minor units with --minor.";
     2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
-    2219 NotInOrder "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+    2219 NotReady "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
 
     2301 BadEnrolmentRequest "enrolment request does not hold together",
         "Make a new one with `quadrille enroll request`.";
@@ -265,6 +268,38 @@ codes! {
         "Send the authority this node's own request, and accept what comes back.";
     2303 NotEnrolled "domain has no certificate yet",
         "Run `quadrille enroll request`, have it approved, then `quadrille enroll accept`.";
+    2311 RegisterInUse "register is in use by another process",
+        "Wait until that process has ended, then repeat the command.";
+    2312 RegisterDamaged "register is damaged",
+        "Restore it from a copy; what was issued stays valid, it verifies by itself.";
+    2313 NetworkExists "folder holds a network already", "Name an empty folder with --dir.";
+    2314 NoNetworkHere "no network in this folder",
+        "Make one with `quadrille-bootstrap network init`, or name its folder with --dir.";
+    2315 OtherKeyLive "domain has a live certificate under another key",
+        "Revoke it first, or approve with --replace when both keys are to count.";
+    2316 EpochTaken "epoch of this domain has another key",
+        "Have a request made for a key with the next epoch.";
+    2317 ApprovedOtherwise "request was approved with other terms",
+        "Use the certificate that was issued, or have a new request made.";
+    2318 NoSuchSerial "no certificate with this serial number",
+        "See `quadrille-bootstrap members --all`.";
+    2319 NeedsHeight "revocation of a stolen key needs its last good height",
+        "Say with --from-height up to which height of its log the key is to count, 0 for none.";
+    2320 ServeFailed "bootstrap peer cannot go on", "See the reason; then start it again.";
+    2321 RegisterFull "register is full", "Begin a new network.";
+    2322 LocalNetworkInUse "local network is being changed by another process",
+        "Wait until that process has ended, then repeat the command.";
+    2323 NoLocalNetwork "no local network in this folder",
+        "Start one with `quadrille-testnet up`, or name its folder with --dir.";
+    2324 NodeDidNotStart "node did not start", "Its last log lines are shown; they say why.";
+    2325 ProgramMissing "program of this name is missing",
+        "Build it: cargo build -p quadrille-node -p quadrille-bootstrap.";
+    2326 UnknownNode "no such node in this local network", "See `quadrille-testnet status`.";
+    2327 LocalStateDamaged "state of the local network cannot be read",
+        "End its processes by hand, remove the folder and start anew.";
+    2328 OtherLocalNetwork "folder holds a local network of another shape",
+        "Name another folder with --dir, or take this one down and remove it.";
+    2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
