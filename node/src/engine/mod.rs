@@ -91,8 +91,6 @@ pub struct Counters {
     pub batches: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
-    /// Bytes of them.
-    pub bytes: AtomicU64,
     /// Microseconds spent in appending and syncing.
     pub append_us: AtomicU64,
     /// Microseconds spent in the guard and in signing.

@@ -81,7 +81,7 @@ impl Sealer {
         let checkpoint = batch.checkpoint();
         self.crash.reach(Moment::BeforeAppend, batch);
         let begun = Instant::now();
-        let bytes = self.log.append(batch)?;
+        self.log.append(batch)?;
         self.crash.reach(Moment::AfterAppend, batch);
         count_us(&self.counters.append_us, begun);
         let begun = Instant::now();
@@ -91,13 +91,14 @@ impl Sealer {
         self.crash.reach(Moment::AfterSign, batch);
         Counters::add(&self.counters.batches, 1);
         Counters::add(&self.counters.records, u64::from(checkpoint.count));
-        Counters::add(&self.counters.bytes, u64::try_from(bytes).unwrap_or(0));
         self.height = checkpoint.height;
         let stored =
             SealedBatch { stored: batch.stored().clone(), signature: Some(signature.clone()) };
+        let bytes = batch.stored().records.iter().map(|record| record.len()).sum();
         let sealed = Arc::new(Sealed { batch: batch.clone(), signature, bytes });
         self.recent.push(sealed.clone());
-        self.indexing.blocking_send(Arc::new(stored))
+        self.indexing
+            .blocking_send(Arc::new(stored))
             .map_err(|_| Refusal::new(Code::NodeFault, "the indexing thread has ended"))?;
         Ok(sealed)
     }

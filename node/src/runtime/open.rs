@@ -83,7 +83,7 @@ fn finish_last_batch(log: &mut LogStore, signer: &dyn Signer) -> Result<(), Refu
     let last = reader.batch(height)?.ok_or_else(missing)?;
     match signer.sign_checkpoint(&last.stored.checkpoint) {
         Ok(signature) => log.seal(height, &signature),
-        Err(refusal) if refusal.code == Code::GuardNeeded => {
+        Err(refusal) if refusal.code == Code::GuardRefused => {
             tracing::warn!(%height, %refusal, "the last batch was never said; it is taken off");
             log.drop_unsealed()
         }

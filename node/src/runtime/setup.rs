@@ -58,7 +58,7 @@ impl Setup {
         let path = layout.certificate();
         if !path.exists() {
             let what = format!("{} is missing: enrol the domain first", path.display());
-            return Err(Refusal::new(Code::NotReady, what));
+            return Err(Refusal::new(Code::NotEnrolled, what));
         }
         let bytes = armour::load(Kind::Certificate, &path)?;
         let certificate = SignedCertificate::from_bytes(&bytes)?;

@@ -4,13 +4,6 @@
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
 //! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
 
-//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation, 19 storage and
-//! keys.
-
-//! 21 HTTP interface.
-
-//! 23 enrolment, bootstrap and local networks.
-
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
     1002 Malformed "bytes are not a value of this type", "Send the documented form, whole.";
@@ -182,8 +175,6 @@ codes! {
     1915 WrongPassphrase "wrong passphrase", "Give the passphrase that the file was made with.";
     1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
     1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
-    1918 SecretFileExists "file exists already",
-
     1918 SecretFileExists "secret file exists already",
         "Choose another path; a file with secrets is never overwritten.";
     1919 SecretFileFailed "secret file cannot be read or written",
@@ -223,7 +214,6 @@ codes! {
     2119 TooManySubscribers "too many subscribers of events", "Close one, or try again later.";
     2120 BadEventId "not the id of an event of this log",
         "Use the id of the last event seen, or none to begin with what happens from now on.";
-    2121 NoSuchRecord "log has no such record", "Check height and leaf.";
     2122 NotReady "node is not ready", "Wait; the message says for what.";
     2123 BadLogFilter "not a log filter",
         "Use a level or module=level pairs, like info,quadrille_node=debug.";
@@ -245,8 +235,6 @@ codes! {
     2208 BadNetworkFile "network file is not as documented",
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
-    2210 OutcomeUnknown "outcome unknown",
-
     2210 NoAnswer "no answer came, so the outcome is unknown",
 
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
@@ -260,7 +248,7 @@ codes! {
     2217 TooManyDecimals "more decimal places than the asset has",
         "Round the amount, or give minor units with --minor.";
     2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
-    2219 NotReady "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+    2219 NotInOrder "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
 
     2301 BadEnrolmentRequest "enrolment request does not hold together",
         "Make a new one with `quadrille enroll request`.";
