@@ -1,6 +1,7 @@
 //! The table of refusal codes. A number, once published, keeps its meaning for ever; new codes
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
-//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation.
+//! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
+//! 20 mesh.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -140,4 +141,27 @@ codes! {
     1804 BatchFull "batch is full", "It will be taken up in the next batch.";
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
+
+    2001 HandshakeFailed "membership handshake failed",
+        "Check that the peer runs this protocol's version on this network.";
+    2002 HandshakeTimeout "membership handshake took too long",
+        "Check the line and the load of both nodes; it is tried again.";
+    2003 PeerMismatch "gateway record names another node",
+        "Ask the peer's operator which node speaks for the domain.";
+    2004 OwnDomain "another node speaks for our own domain",
+        "Stop one of the two at once: two nodes with one log's keys end in a proof of fraud.";
+    2005 PeerBlocked "peer is blocked for a while",
+        "Wait, or look up in the log what it did.";
+    2006 BadSessionFrame "not a frame of this protocol", "Check the peer's version.";
+    2007 SessionStalled "peer does not read or write", "It is connected anew by itself.";
+    2008 TooFast "more messages than the rate allows", "Send slower, or ask for a higher rate.";
+    2009 NoPostQuantumTls "no post-quantum key exchange with the peer",
+        "The peer must offer X25519MLKEM768 in TLS 1.3.";
+    2010 CannotListen "cannot listen on the address",
+        "Check the address and whether another process has the port.";
+    2011 GatewayNotFound "no gateway record found",
+        "Check the domain's name, or wait until its node has published one.";
+    2012 KeyLogSet "SSLKEYLOGFILE is set", "Unset it: it would write the session keys to a file.";
+    2013 MeshStopped "the mesh has stopped", "Start the node again.";
+    2014 BadMeshKey "not a usable node key", "Restore the key file or make the node a new key.";
 }
