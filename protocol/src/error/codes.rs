@@ -141,6 +141,7 @@ codes! {
     1804 BatchFull "batch is full", "It will be taken up in the next batch.";
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
+<<<<<<< HEAD
 
     2001 HandshakeFailed "membership handshake failed",
         "Check that the peer runs this protocol's version on this network.";
@@ -164,4 +165,7 @@ codes! {
     2012 KeyLogSet "SSLKEYLOGFILE is set", "Unset it: it would write the session keys to a file.";
     2013 MeshStopped "the mesh has stopped", "Start the node again.";
     2014 BadMeshKey "not a usable node key", "Restore the key file or make the node a new key.";
+=======
+    1807 NodeFault "node cannot go on", "See the node's log; restart it once the cause is gone.";
+>>>>>>> main
 }
