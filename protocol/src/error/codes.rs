@@ -4,6 +4,8 @@
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
 //! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
 
+//! 20 mesh.
+
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
     1002 Malformed "bytes are not a value of this type", "Send the documented form, whole.";
@@ -183,6 +185,29 @@ codes! {
     1921 NoPassphrase "no passphrase",
         "Give --passphrase-file, set QUADRILLE_PASSPHRASE_FILE, or run at a terminal.";
     1922 NoRandomness "system gives no random bytes", "Check the machine; nothing was made.";
+
+    2001 HandshakeFailed "membership handshake failed",
+        "Check that the peer runs this protocol's version on this network.";
+    2002 HandshakeTimeout "membership handshake took too long",
+        "Check the line and the load of both nodes; it is tried again.";
+    2003 PeerMismatch "gateway record names another node",
+        "Ask the peer's operator which node speaks for the domain.";
+    2004 OwnDomain "another node speaks for our own domain",
+        "Stop one of the two at once: two nodes with one log's keys end in a proof of fraud.";
+    2005 PeerBlocked "peer is blocked for a while",
+        "Wait, or look up in the log what it did.";
+    2006 BadSessionFrame "not a frame of this protocol", "Check the peer's version.";
+    2007 SessionStalled "peer does not read or write", "It is connected anew by itself.";
+    2008 TooFast "more messages than the rate allows", "Send slower, or ask for a higher rate.";
+    2009 NoPostQuantumTls "no post-quantum key exchange with the peer",
+        "The peer must offer X25519MLKEM768 in TLS 1.3.";
+    2010 CannotListen "cannot listen on the address",
+        "Check the address and whether another process has the port.";
+    2011 GatewayNotFound "no gateway record found",
+        "Check the domain's name, or wait until its node has published one.";
+    2012 KeyLogSet "SSLKEYLOGFILE is set", "Unset it: it would write the session keys to a file.";
+    2013 MeshStopped "the mesh has stopped", "Start the node again.";
+    2014 BadMeshKey "not a usable node key", "Restore the key file or make the node a new key.";
 
     2101 UnknownRoute "no such path", "See /v1/openapi.json for the paths there are.";
     2102 WrongMethod "method not allowed for this path", "Use a method that `Allow` names.";
