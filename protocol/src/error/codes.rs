@@ -1,7 +1,7 @@
 //! The table of refusal codes. A number, once published, keeps its meaning for ever; new codes
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
-//! 21 HTTP interface.
+//! 21 HTTP interface, 24 index and evidence bundles.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -172,7 +172,6 @@ codes! {
     2119 TooManySubscribers "too many subscribers of events", "Close one, or try again later.";
     2120 BadEventId "not the id of an event of this log",
         "Use the id of the last event seen, or none to begin with what happens from now on.";
-    2121 NoSuchRecord "log has no such record", "Check height and leaf.";
     2122 NotReady "node is not ready", "Wait; the message says for what.";
     2123 BadLogFilter "not a log filter",
         "Use a level or module=level pairs, like info,quadrille_node=debug.";
@@ -181,4 +180,13 @@ codes! {
     2126 CannotListen "cannot listen at this address", "Use another address, or end what uses it.";
     2127 UnknownGateway "no gateway of this domain is known",
         "Check the domain; its node may be down or not yet have announced itself.";
+
+    2401 IndexFailed "index cannot be read or written",
+        "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
+    2402 IndexGap "batch does not follow what is indexed",
+        "Restart the node: the index catches up with the log.";
+    2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
+    2404 NotSealed "batch is not signed yet", "Try again in a moment.";
+    2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
+    2406 BadArmour "not a file of this kind", "Use the file as it was exported, whole.";
 }
