@@ -6,6 +6,8 @@
 
 //! 20 mesh.
 
+//! 21 HTTP interface, 24 index and evidence bundles.
+
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
     1002 Malformed "bytes are not a value of this type", "Send the documented form, whole.";
