@@ -4,10 +4,6 @@
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
 //! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
 
-//! 20 mesh.
-
-//! 21 HTTP interface, 24 index and evidence bundles.
-
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
     1002 Malformed "bytes are not a value of this type", "Send the documented form, whole.";
@@ -246,7 +242,7 @@ codes! {
         "Use a level or module=level pairs, like info,quadrille_node=debug.";
     2124 BadTokenFile "file of tokens cannot be used", "See the message; restore it or make a new one.";
     2125 UnknownToken "no such token", "See `quadrille token list`.";
-    2126 CannotListen "cannot listen at this address", "Use another address, or end what uses it.";
+    2126 ApiCannotListen "HTTP interface cannot listen on its address", "Use another address, or end what uses it.";
     2127 UnknownGateway "no gateway of this domain is known",
         "Check the domain; its node may be down or not yet have announced itself.";
 
