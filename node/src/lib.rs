@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod engine;
+pub mod evidence;
 pub mod index;
 pub mod log_store;
 pub mod mesh;
