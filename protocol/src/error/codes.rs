@@ -141,6 +141,7 @@ codes! {
     1804 BatchFull "batch is full", "It will be taken up in the next batch.";
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
+    1807 NodeFault "node cannot go on", "See the node's log; restart it once the cause is gone.";
 
     2001 HandshakeFailed "membership handshake failed",
         "Check that the peer runs this protocol's version on this network.";
