@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod armour;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod engine;
@@ -24,5 +25,6 @@ pub mod mesh;
 pub mod network_file;
 pub mod signer;
 pub mod telemetry;
+pub mod wallet;
 
 mod toml_text;
