@@ -182,6 +182,45 @@ codes! {
         "Give --passphrase-file, set QUADRILLE_PASSPHRASE_FILE, or run at a terminal.";
     1922 NoRandomness "system gives no random bytes", "Check the machine; nothing was made.";
 
+    2101 UnknownRoute "no such path", "See /v1/openapi.json for the paths there are.";
+    2102 WrongMethod "method not allowed for this path", "Use a method that `Allow` names.";
+    2103 BadBody "body is not the JSON that is asked for",
+        "See /v1/openapi.json for the fields; the message says which one is wrong.";
+    2104 BadQuery "path or query cannot be read",
+        "See /v1/openapi.json for the parameters; encode `#` as %23 and `/` as %2F.";
+    2105 WrongContentType "body is not announced as JSON", "Send `Content-Type: application/json`.";
+    2106 BodyTooLarge "body too large", "Send less at once; the limit is in the message.";
+    2107 RequestTooSlow "request did not arrive in time", "Send it again, all of it at once.";
+    2108 NotAuthenticated "no valid token",
+        "Send `Authorization: Bearer qd_…`; `quadrille token create` makes one.";
+    2109 NotPermitted "token's role does not permit this", "Use a token of the role in the message.";
+    2110 UnknownOrder "no record of this order",
+        "It has had no effect. To be sure of it, send the very same order (the same --id) again.";
+    2111 OutcomeUnknown "outcome unknown",
+        "Send the very same request again, or look up what became of it. Do not make a new one.";
+    2112 Overloaded "too many requests at once", "Try again after the seconds in `Retry-After`.";
+    2113 TooManyOrders "too many orders with this token",
+        "Try again after the seconds in `Retry-After`.";
+    2114 TooManyRefused "too many refused orders of this ledger",
+        "See why they were refused; try again after the seconds in `Retry-After`.";
+    2115 BadIdempotencyKey "not an idempotency key", "Use 1 to 128 visible ASCII characters.";
+    2116 IdempotencyConflict "idempotency key was used for another request",
+        "Use a new key for a new request.";
+    2117 IdempotencyBusy "first request with this key is not answered yet",
+        "Ask again after the seconds in `Retry-After`.";
+    2118 BadCursor "not a cursor of this list", "Use `next` of the page before, or none.";
+    2119 TooManySubscribers "too many subscribers of events", "Close one, or try again later.";
+    2120 BadEventId "not the id of an event of this log",
+        "Use the id of the last event seen, or none to begin with what happens from now on.";
+    2122 NotReady "node is not ready", "Wait; the message says for what.";
+    2123 BadLogFilter "not a log filter",
+        "Use a level or module=level pairs, like info,quadrille_node=debug.";
+    2124 BadTokenFile "file of tokens cannot be used", "See the message; restore it or make a new one.";
+    2125 UnknownToken "no such token", "See `quadrille token list`.";
+    2126 CannotListen "cannot listen at this address", "Use another address, or end what uses it.";
+    2127 UnknownGateway "no gateway of this domain is known",
+        "Check the domain; its node may be down or not yet have announced itself.";
+
     2201 BadUsage "asked wrongly", "See the command's --help.";
     2202 BadConfiguration "configuration does not hold together",
         "Correct the option; `quadrille config show --origin` says where each value comes from.";
@@ -214,4 +253,13 @@ codes! {
         "Send the authority this node's own request, and accept what comes back.";
     2303 NotEnrolled "domain has no certificate yet",
         "Run `quadrille enroll request`, have it approved, then `quadrille enroll accept`.";
+
+    2401 IndexFailed "index cannot be read or written",
+        "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
+    2402 IndexGap "batch does not follow what is indexed",
+        "Restart the node: the index catches up with the log.";
+    2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
+    2404 NotSealed "batch is not signed yet", "Try again in a moment.";
+    2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
+    2406 BadArmour "not a file of this kind", "Use the file as it was exported, whole.";
 }
