@@ -26,7 +26,7 @@ mod peers;
 mod span;
 mod status;
 mod submit;
-//mod token;
+mod token;
 mod trade;
 mod trust;
 
@@ -91,6 +91,9 @@ enum Command {
     /// Evidence: get it, verify it offline
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Bearer tokens of a node: create, list, revoke
+    #[command(subcommand)]
+    Token(token::Command),
     /// Take no new business; what is open goes on
     Drain(drain::Arguments),
     /// Take new business again
@@ -162,6 +165,7 @@ impl Command {
             Self::Book(arguments) => book::run(&arguments, output),
             Self::Trade(command) => trade::run(&command, output),
             Self::Evidence(command) => evidence::run(&command, output),
+            Self::Token(command) => token::run(&command, output),
             Self::Drain(arguments) => drain::run(&arguments, true, output),
             Self::Undrain(arguments) => drain::run(&arguments, false, output),
             Self::Config(command) => config::run(&command, output),
