@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod armour;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod engine;
@@ -27,5 +28,6 @@ pub mod network_file;
 pub mod relations;
 pub mod signer;
 pub mod telemetry;
+pub mod wallet;
 
 mod toml_text;

@@ -259,7 +259,6 @@ codes! {
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
     2210 NoAnswer "no answer came, so the outcome is unknown",
-
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
