@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod armour;
+pub mod client;
 pub mod config;
 pub mod engine;
 pub mod enrol;
