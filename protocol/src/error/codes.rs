@@ -173,7 +173,7 @@ codes! {
     1915 WrongPassphrase "wrong passphrase", "Give the passphrase that the file was made with.";
     1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
     1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
-    1918 SecretFileExists "secret file exists already",
+    1918 SecretFileExists "file exists already",
         "Choose another path; a file with secrets is never overwritten.";
     1919 SecretFileFailed "secret file cannot be read or written",
         "Check the path, its owner and the disk.";
@@ -182,19 +182,42 @@ codes! {
         "Give --passphrase-file, set QUADRILLE_PASSPHRASE_FILE, or run at a terminal.";
     1922 NoRandomness "system gives no random bytes", "Check the machine; nothing was made.";
 
+    2001 HandshakeFailed "membership handshake failed",
+        "Check that the peer runs this protocol's version on this network.";
+    2002 HandshakeTimeout "membership handshake took too long",
+        "Check the line and the load of both nodes; it is tried again.";
+    2003 PeerMismatch "gateway record names another node",
+        "Ask the peer's operator which node speaks for the domain.";
+    2004 OwnDomain "another node speaks for our own domain",
+        "Stop one of the two at once: two nodes with one log's keys end in a proof of fraud.";
+    2005 PeerBlocked "peer is blocked for a while",
+        "Wait, or look up in the log what it did.";
+    2006 BadSessionFrame "not a frame of this protocol", "Check the peer's version.";
+    2007 SessionStalled "peer does not read or write", "It is connected anew by itself.";
+    2008 TooFast "more messages than the rate allows", "Send slower, or ask for a higher rate.";
+    2009 NoPostQuantumTls "no post-quantum key exchange with the peer",
+        "The peer must offer X25519MLKEM768 in TLS 1.3.";
+    2010 CannotListen "cannot listen on the address",
+        "Check the address and whether another process has the port.";
+    2011 GatewayNotFound "no gateway record found",
+        "Check the domain's name, or wait until its node has published one.";
+    2012 KeyLogSet "SSLKEYLOGFILE is set", "Unset it: it would write the session keys to a file.";
+    2013 MeshStopped "the mesh has stopped", "Start the node again.";
+    2014 BadMeshKey "not a usable node key", "Restore the key file or make the node a new key.";
+
     2201 BadUsage "asked wrongly", "See the command's --help.";
     2202 BadConfiguration "configuration does not hold together",
         "Correct the option; `quadrille config show --origin` says where each value comes from.";
     2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
     2204 CannotRead "file cannot be read", "Check the path and who may read it.";
     2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
-    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
+    2206 FileExists "file is there already", "Choose another name, or move the file away first.";
     2207 BadArmour "not a text file of the expected kind",
         "Pass the file as it was written; its first field says what kind it is.";
     2208 BadNetworkFile "network file is not as documented",
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
-    2210 OutcomeUnknown "outcome unknown",
+    2210 NoAnswer "no answer came, so the outcome is unknown",
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
@@ -206,7 +229,7 @@ codes! {
     2217 TooManyDecimals "more decimal places than the asset has",
         "Round the amount, or give minor units with --minor.";
     2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
-    2219 NotReady "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+    2219 NotInOrder "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
 
     2301 BadEnrolmentRequest "enrolment request does not hold together",
         "Make a new one with `quadrille enroll request`.";
