@@ -132,7 +132,7 @@ fn a_whole_log_is_found_good() {
     let mut pen = Pen::whole_life(dir.path());
     let report = verify(dir.path()).unwrap();
     assert!(report.is_good() && report.torn.is_none() && !report.unsealed, "{report:?}");
-    assert_eq!((report.batches, report.signatures, report.records), (13, 13, 22));
+    assert_eq!((report.batches, report.signatures, report.records), (13, 13, 23));
     assert_eq!(report.head.as_ref().map(|head| head.height), Some(Height(79)));
     assert!(report.segments >= 2, "{report:?}");
     let on_disk = fs::read_dir(dir.path().join("log")).unwrap();
