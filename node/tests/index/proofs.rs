@@ -48,7 +48,7 @@ impl Node {
 
 /// As a stranger reads it: from the file.
 fn verified(bundle: &Bundle, anchors: &Anchors) -> Result<Report, Refusal> {
-    let read = armour::read(&armour::to_text(bundle))?;
+    let read = armour::read(&armour::to_text(bundle)?)?;
     assert_eq!(read, *bundle);
     verify_offline(&read, anchors)
 }
@@ -447,7 +447,7 @@ fn what_is_not_there_or_not_signed_gives_no_evidence() {
 fn an_armour_says_its_kind_and_only_its_bytes_count() {
     let market = settled();
     let bundle = node(&market.net, 0).last_bundle();
-    let mut value = armour::to_json(&bundle);
+    let mut value = armour::to_json(&bundle).unwrap();
     assert_eq!(value["quadrille"], "evidence-bundle");
     value["about"] = "stl:something else".into();
     value["records"] = "gone".into();
@@ -458,9 +458,30 @@ fn an_armour_says_its_kind_and_only_its_bytes_count() {
         ("version", serde_json::json!(2)),
         ("bytes", serde_json::json!("xyz")),
     ] {
-        let mut bent = armour::to_json(&bundle);
+        let mut bent = armour::to_json(&bundle).unwrap();
         bent[field] = wrong;
         assert_eq!(armour::read(&bent.to_string()).unwrap_err().code, Code::BadArmour);
     }
     assert_eq!(armour::read("no json").unwrap_err().code, Code::BadArmour);
+}
+
+#[test]
+fn bare_evidence_verifies_with_the_readers_own_papers() {
+    let market = settled();
+    let node = node(&market.net, 0);
+    let place = Place { height: Height(1), leaf: 0 };
+    let evidence = node.evidences.at(place).unwrap();
+    let bytes = codec::encode(&evidence);
+    let text = quadrille_node::armour::wrap(
+        quadrille_node::armour::Kind::Evidence,
+        &bytes,
+        &std::collections::BTreeMap::<&str, &str>::new(),
+    );
+    let bare = armour::read(&text.unwrap()).unwrap();
+    let anchors = &market.net.anchors;
+    assert_eq!(verify_offline(&bare, anchors).unwrap_err().code, Code::UnknownDomain);
+    let papers = node.evidences.record_bundle(place).unwrap().papers.into_vec();
+    let papered = bare.with_papers(papers.clone()).unwrap();
+    assert_eq!(verify_offline(&papered, anchors).unwrap().verdict, Verdict::Said);
+    assert_eq!(papered.clone().with_papers(papers).unwrap(), papered);
 }
