@@ -119,7 +119,7 @@ fn a_log_with_a_batch_left_out_or_altered_does_not_replay() {
     }
     assert!(Validator::replay(settings(0), &[]).is_err());
     assert!(Validator::replay(settings(0), &log[1..]).is_err());
-    assert!(Validator::restore(settings(0), &[1, 2, 3], []).is_err());
+    assert!(Validator::restore(settings(0), &[1, 2, 3], &[] as &[StoredBatch]).is_err());
 }
 
 #[test]

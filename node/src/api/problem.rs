@@ -61,7 +61,7 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Refused(refusal) => refusal.into(),
-            EngineError::Busy => engine::handle::busy().into(),
+            EngineError::Busy => EngineError::Busy.refusal().into(),
             EngineError::Unknown => {
                 Self::outcome_unknown("the node stopped before the answer was there")
             }

@@ -493,8 +493,14 @@ fn events_go_on_after_the_last_one_that_was_seen() {
     }
     assert!(text.contains(&take.to_string()));
     let makers = events::events_after(&MemoryLog::of(&market.net.banks[0]), None, 1_000).unwrap();
-    let posted = |event: &&events::Event| matches!(&event.kind, events::EventKind::OfferPosted { offer: id, .. } if *id == offer);
-    assert_eq!(makers.iter().filter(posted).count(), 2);
+    let posted = makers.iter().filter_map(|event| match &event.kind {
+        events::EventKind::OfferPosted { offer: id, remaining, .. } if *id == offer => {
+            Some(remaining.units())
+        }
+        _ => None,
+    });
+    let posted: Vec<u128> = posted.collect();
+    assert_eq!((posted.first(), posted.last()), (Some(&100), Some(&70)), "{posted:?}");
     assert!("1.2".parse::<events::EventId>().is_err());
     assert!("01.2.3".parse::<events::EventId>().is_err());
 }

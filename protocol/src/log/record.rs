@@ -343,15 +343,26 @@ impl Record {
     /// Whether these are the bytes of a page, told by their tag.
     #[must_use]
     pub fn is_page(bytes: &[u8]) -> bool {
-        const PAGE_TAG: [u8; 4] = 17u32.to_le_bytes();
-        bytes.starts_with(&PAGE_TAG)
+        tag(bytes) == Some(17)
     }
 
     /// Whether these are the bytes of a statement, told by their tag.
     #[must_use]
     pub fn is_statement(bytes: &[u8]) -> bool {
-        const STATEMENT_TAG: [u8; 4] = 14u32.to_le_bytes();
-        bytes.starts_with(&STATEMENT_TAG)
+        tag(bytes) == Some(14)
+    }
+
+    /// Whether these are the bytes of a certificate, revocation or rotation, told by their tag.
+    #[must_use]
+    pub fn changes_members(bytes: &[u8]) -> bool {
+        matches!(tag(bytes), Some(1..=3))
+    }
+
+    /// Whether these are the bytes of a credit limit, an asset, a suspension or its end, told by
+    /// their tag.
+    #[must_use]
+    pub fn changes_relations(bytes: &[u8]) -> bool {
+        matches!(tag(bytes), Some(4 | 5 | 18 | 19))
     }
 
     /// The lock that this record proves when `domain` said it. An agreement and an appointment
@@ -398,4 +409,9 @@ impl Record {
             Record::Restored => "Restored",
         }
     }
+}
+
+/// The number of the record's variant, with which its bytes begin.
+fn tag(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk::<4>().map(|tag| u32::from_le_bytes(*tag))
 }

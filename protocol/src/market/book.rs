@@ -161,7 +161,7 @@ impl Book {
         closed: &OfferClosed,
         now: Time,
     ) -> Result<Option<OfferNotice>, Refusal> {
-        let OfferClosed { offer, validator, version, reason: _ } = closed;
+        let OfferClosed { offer, validator, pair: _, version, reason: _ } = closed;
         if self.closed.contains(validator, *offer) {
             refuse!(StaleSequence, "{offer} is closed");
         }

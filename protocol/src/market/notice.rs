@@ -8,7 +8,7 @@ use bincode::{Decode, Encode};
 use super::OfferTerms;
 use crate::error::{Code, Refusal};
 use crate::refuse;
-use crate::types::{Amount, Domain, OrderId, Time};
+use crate::types::{Amount, AssetPair, Domain, OrderId, Time};
 
 /// A live offer, as its maker's validator publishes it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -58,6 +58,8 @@ pub struct OfferClosed {
     pub offer: OrderId,
     /// The maker's validator.
     pub validator: Domain,
+    /// What it gave and wanted: whoever follows the pair hears of its end.
+    pub pair: AssetPair,
     /// Above that of every notice of the offer.
     pub version: u32,
     /// Why: cancelled, expired, or nothing left (`Q-1501`).

@@ -261,7 +261,8 @@ impl Offer {
             OfferState::Expired => Code::OfferExpired,
             OfferState::Filled => Code::UnknownOffer,
         };
-        Some(OfferClosed { offer: self.id, validator, version: self.version, reason })
+        let pair = self.terms.pair();
+        Some(OfferClosed { offer: self.id, validator, pair, version: self.version, reason })
     }
 
     /// Considers a take that arrived at `now`; changes nothing. A take that waits already is told

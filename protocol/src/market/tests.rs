@@ -171,6 +171,7 @@ fn everything_published_or_kept_has_canonical_bytes() {
     let closed = OfferClosed {
         offer: order(1),
         validator: domain("bank-a"),
+        pair: terms().pair(),
         version: 2,
         reason: Code::OfferCancelled,
     };

@@ -1,5 +1,7 @@
 //! From nothing to a running validator: founding, replay, snapshots, boot.
 
+use std::borrow::Borrow;
+
 use super::input::Boot;
 use super::state::State;
 use super::volatile::Volatile;
@@ -68,19 +70,19 @@ impl Validator {
     ///
     /// # Errors
     /// A fault when the log does not begin with a founding or does not hold together.
-    pub fn replay<'a>(
+    pub fn replay(
         settings: Settings,
-        batches: impl IntoIterator<Item = &'a StoredBatch>,
+        batches: impl IntoIterator<Item = impl Borrow<StoredBatch>>,
     ) -> Result<Self, Fault> {
         let mut batches = batches.into_iter().peekable();
-        let first = batches.peek().and_then(|batch| batch.records.first());
+        let first = batches.peek().and_then(|batch| batch.borrow().records.first());
         let first = first.ok_or_else(|| Fault::new("the log is empty"))?;
         let Ok(Record::Founded(founding)) = Record::read(first) else {
             return Err(Fault::new("the log does not begin with a founding"));
         };
         let mut state = State::founded(&founding);
         for batch in batches {
-            state.replay(batch)?;
+            state.replay(batch.borrow())?;
         }
         Ok(Self::with_state(settings, state))
     }
@@ -89,17 +91,17 @@ impl Validator {
     ///
     /// # Errors
     /// A fault when the snapshot cannot be read or the batches do not continue it.
-    pub fn restore<'a>(
+    pub fn restore(
         settings: Settings,
         snapshot: &[u8],
-        later: impl IntoIterator<Item = &'a StoredBatch>,
+        later: impl IntoIterator<Item = impl Borrow<StoredBatch>>,
     ) -> Result<Self, Fault> {
         let mut state: State = codec::decode_loose::<State, { limits::SNAPSHOT_BYTES }>(snapshot)
             .map_err(|refusal: Refusal| {
             Fault::new(Refusal::new(Code::BadSnapshot, refusal.to_string()).to_string())
         })?;
         for batch in later {
-            state.replay(batch)?;
+            state.replay(batch.borrow())?;
         }
         Ok(Self::with_state(settings, state))
     }

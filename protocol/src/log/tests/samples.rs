@@ -168,7 +168,8 @@ fn own_records() -> Vec<Record> {
     let (network, epoch) = (network(), Epoch(1));
     let (one, other) = (Said::by("c", &[locked(1)]).signed(), Said::by("c", &[locked(2)]).signed());
     let (offer, validator) = (OrderId([1; 32]), domain("a"));
-    let closed = OfferClosed { offer, validator, version: 2, reason: Code::OfferExpired };
+    let pair = crate::types::AssetPair { give: profile.uai(), want: profile.uai() };
+    let closed = OfferClosed { offer, validator, pair, version: 2, reason: Code::OfferExpired };
     vec![
         Record::Founded(record::Founding { network, domain: domain("a"), epoch, time: NOW }),
         Record::Admitted(Box::new(signed_certificate("b"))),

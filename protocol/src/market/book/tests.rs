@@ -23,7 +23,7 @@ fn priced(validator: &str, number: u64, want: u128) -> OfferNotice {
 
 fn closing(validator: &str, number: u64, version: u32) -> OfferClosed {
     let (offer, validator) = (order(number), domain(validator));
-    OfferClosed { offer, validator, version, reason: Code::OfferCancelled }
+    OfferClosed { offer, validator, pair: pair(), version, reason: Code::OfferCancelled }
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, Refusal>) -> Code {

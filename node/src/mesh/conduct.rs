@@ -1,0 +1,196 @@
+//! How peers behave: points for each offence, fewer with time, a block at too many.
+//!
+//! ```text
+//!   well behaved --LIMITED points--> limited --BLOCKED points--> blocked --time--> well behaved
+//!                                    (its notices are not heard)  (not connected)
+//! ```
+//!
+//! Invariant: as many entries as members that have offended; only proven members get this far.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::types::Domain;
+
+use super::counters::Counters;
+
+/// From here on a peer's notices are not heard.
+const LIMITED: f64 = 50.0;
+/// From here on a peer is blocked.
+const BLOCKED: f64 = 100.0;
+/// Points that a second takes away.
+const FORGIVEN_PER_SECOND: f64 = 0.5;
+/// A block is at most this many times the first one.
+const BLOCK_GROWTH: u32 = 64;
+
+/// What a peer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offence {
+    /// What came over its session was refused with this code.
+    Refused(Code),
+    /// Bytes that are no frame of the protocol.
+    BadFrame,
+    /// A stream that it had no right to open.
+    StrangeStream,
+    /// A request that cannot be read, or not in time.
+    BadRequest,
+    /// A page or record that does not verify.
+    BadPage,
+    /// A gossiped notice that does not verify.
+    BadNotice,
+    /// More than the rate allows.
+    TooFast,
+}
+
+impl Offence {
+    /// How bad it is.
+    fn points(self) -> f64 {
+        match self {
+            // Not the peer's fault: what we do not know yet, or have no room for, comes again.
+            Self::Refused(
+                Code::UnknownDomain
+                | Code::UnknownEpoch
+                | Code::QueueFull
+                | Code::NotLive
+                | Code::Recovering
+                | Code::FeedGap
+                | Code::HeightRegressed
+                | Code::PeerSuspended,
+            ) => 0.0,
+            Self::Refused(_) => 10.0,
+            Self::BadFrame => 40.0,
+            Self::StrangeStream | Self::BadRequest => 10.0,
+            Self::BadPage => 20.0,
+            Self::BadNotice => 5.0,
+            Self::TooFast => 0.5,
+        }
+    }
+
+    fn code(self) -> Code {
+        match self {
+            Self::Refused(code) => code,
+            Self::BadFrame | Self::StrangeStream | Self::BadRequest => Code::BadSessionFrame,
+            Self::BadPage => Code::BadBookRoot,
+            Self::BadNotice => Code::BadEvidence,
+            Self::TooFast => Code::TooFast,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Record {
+    points: f64,
+    at: Instant,
+    offences: u64,
+    limited: bool,
+    blocks: u32,
+    blocked_until: Option<Instant>,
+}
+
+/// Everybody's conduct.
+#[derive(Debug)]
+pub struct Conduct {
+    records: Mutex<BTreeMap<Domain, Record>>,
+    counters: Arc<Counters>,
+    block_first: Duration,
+}
+
+impl Conduct {
+    /// Nobody has done anything.
+    pub fn new(counters: Arc<Counters>, block_first: Duration) -> Self {
+        Self { records: Mutex::default(), counters, block_first }
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<Domain, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an offence, names it in the log, and says whether the peer is to be cut off.
+    pub fn note(&self, domain: &Domain, offence: Offence, what: &str) -> bool {
+        let now = Instant::now();
+        let mut records = self.records();
+        let record = records.entry(domain.clone()).or_insert(Record {
+            points: 0.0,
+            at: now,
+            offences: 0,
+            limited: false,
+            blocks: 0,
+            blocked_until: None,
+        });
+        record.offences = record.offences.saturating_add(1);
+        record.forgive(now);
+        record.points += offence.points();
+        let (code, offences) = (offence.code(), record.offences);
+        tracing::warn!(%domain, %code, offences, ?offence, what, "a peer misbehaves");
+        if !record.limited && record.points >= LIMITED {
+            record.limited = true;
+            self.counters.peers_limited.one();
+            tracing::warn!(%domain, %code, offences, "the peer's notices are not heard any more");
+        }
+        if record.points < BLOCKED || record.blocked_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        let factor = 1_u32.checked_shl(record.blocks).unwrap_or(BLOCK_GROWTH).min(BLOCK_GROWTH);
+        let span = self.block_first.saturating_mul(factor);
+        record.blocked_until = now.checked_add(span);
+        record.blocks = record.blocks.saturating_add(1);
+        record.points = 0.0;
+        record.limited = false;
+        self.counters.peers_blocked.one();
+        let seconds = span.as_secs_f64();
+        tracing::error!(%domain, %code, offences, seconds, "the peer is blocked");
+        true
+    }
+
+    /// Whether a peer's notices are heard.
+    pub fn is_heard(&self, domain: &Domain) -> bool {
+        let mut records = self.records();
+        let Some(record) = records.get_mut(domain) else { return true };
+        record.forgive(Instant::now());
+        !record.limited
+    }
+
+    /// Checks that a peer is not blocked.
+    ///
+    /// # Errors
+    /// `Q-2005`.
+    pub fn check(&self, domain: &Domain) -> Result<(), Refusal> {
+        let records = self.records();
+        let until = records.get(domain).and_then(|record| record.blocked_until);
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => {
+                let what = format!("{domain} for {:.1} more seconds", left.as_secs_f64());
+                Err(Refusal::new(Code::PeerBlocked, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets what a peer did: the operator's word.
+    pub fn pardon(&self, domain: &Domain) {
+        self.records().remove(domain);
+    }
+
+    /// Offences counted, and points now.
+    pub fn of(&self, domain: &Domain) -> (u64, f64) {
+        let mut records = self.records();
+        let Some(record) = records.get_mut(domain) else { return (0, 0.0) };
+        record.forgive(Instant::now());
+        (record.offences, record.points)
+    }
+}
+
+impl Record {
+    fn forgive(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.at).as_secs_f64();
+        self.points = (self.points - seconds * FORGIVEN_PER_SECOND).max(0.0);
+        self.at = now;
+        // Heard again only well below where it was cut off.
+        if self.points < LIMITED / 2.0 {
+            self.limited = false;
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Our own gateway record: where we listen, signed anew before it expires.
+//!
+//! Its sequence is the time of its signature in milliseconds, so that it rises over restarts
+//! without a file of its own. A clock that has gone back makes peers refuse us (`Q-1206`) until
+//! it has come to where it was.
+
+use libp2p::identity::PublicKey;
+use libp2p::{Multiaddr, PeerId};
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::identity::{GatewayPeer, GatewayRecord, SignedGatewayRecord};
+use quadrille_protocol::limits;
+use quadrille_protocol::types::{Bounded, Duration, Time, Uai};
+use tokio::sync::watch;
+
+use super::shared::Shared;
+
+/// Our record and what it is made of.
+pub struct Own {
+    peer: GatewayPeer,
+    peer_id: PeerId,
+    addresses: watch::Sender<Vec<Multiaddr>>,
+    signed: watch::Sender<Option<SignedGatewayRecord>>,
+    sequence: u64,
+    services: Vec<Uai>,
+    epoch: quadrille_protocol::types::Epoch,
+    /// When it is to be signed anew.
+    due: Time,
+}
+
+impl Own {
+    /// Nothing signed yet.
+    ///
+    /// # Errors
+    /// `Q-2014` for a key that is not Ed25519.
+    pub fn new(
+        key: &PublicKey,
+        addresses: watch::Sender<Vec<Multiaddr>>,
+        signed: watch::Sender<Option<SignedGatewayRecord>>,
+    ) -> Result<Self, Refusal> {
+        let ed25519 = key
+            .clone()
+            .try_into_ed25519()
+            .map_err(|error| Refusal::new(Code::BadMeshKey, error.to_string()))?;
+        Ok(Self {
+            peer: GatewayPeer::from_ed25519(ed25519.to_bytes()),
+            peer_id: key.to_peer_id(),
+            addresses,
+            signed,
+            sequence: 0,
+            services: Vec::new(),
+            epoch: quadrille_protocol::types::Epoch(0),
+            due: Time(0),
+        })
+    }
+
+    /// We listen on an address.
+    pub fn listening(&self, address: Multiaddr) {
+        let full = address.with_p2p(self.peer_id).unwrap_or_else(|same| same);
+        tracing::info!(address = %full, "the mesh listens");
+        self.addresses.send_modify(|addresses| {
+            if !addresses.contains(&full) {
+                addresses.push(full);
+            }
+        });
+    }
+
+    /// We listen there no more.
+    pub fn not_listening(&self, address: &Multiaddr) {
+        let full = address.clone().with_p2p(self.peer_id).unwrap_or_else(|same| same);
+        self.addresses.send_modify(|addresses| addresses.retain(|known| *known != full));
+    }
+
+    /// Whether it is time to sign anew, or what it says has changed.
+    pub fn is_due(&self, shared: &Shared) -> bool {
+        shared.host.now() >= self.due
+            || shared.host.epoch() != self.epoch
+            || services(shared) != self.services
+    }
+
+    /// Signs it anew. When that fails the old one stands and it is tried again at the next look.
+    pub fn renew(&mut self, shared: &Shared) {
+        if let Err(refusal) = self.sign(shared) {
+            tracing::error!(code = %refusal.code, %refusal, "no gateway record of our own");
+        }
+    }
+
+    /// The signed record, when there is one.
+    pub fn signed(&self) -> Option<SignedGatewayRecord> {
+        self.signed.borrow().clone()
+    }
+
+    /// Signs the record.
+    ///
+    /// # Errors
+    /// What the signer refuses; `Q-1212`, `Q-1001` an address or record that is too long.
+    pub fn sign(&mut self, shared: &Shared) -> Result<(), Refusal> {
+        let (host, config) = (&shared.host, &shared.config);
+        let now = host.now();
+        let life = Duration(u64::try_from(config.timing.gateway_life.as_millis()).unwrap_or(0));
+        let listening = self.addresses.borrow().clone();
+        let advertised = if config.advertise.is_empty() { &listening } else { &config.advertise };
+        let mut addresses = Vec::new();
+        for address in advertised.iter().take(limits::GATEWAY_ADDRESSES) {
+            addresses.push(address.to_string().parse()?);
+        }
+        let sequence = now.0.max(self.sequence.saturating_add(1));
+        let (epoch, services) = (host.epoch(), services(shared));
+        let record = GatewayRecord {
+            network: host.anchors().network.clone(),
+            domain: host.domain().clone(),
+            epoch,
+            peer_id: self.peer,
+            addresses: Bounded::new(addresses)?,
+            sequence,
+            expires: now.after(life),
+            services: Bounded::new(services.clone())?,
+        };
+        let signed = host.sign_gateway(&record)?;
+        self.sequence = sequence;
+        self.epoch = epoch;
+        self.services = services;
+        self.due = now.after(Duration(life.0 / 3));
+        self.signed.send_replace(Some(signed));
+        Ok(())
+    }
+}
+
+/// What we say that we deal in: as much as fits.
+fn services(shared: &Shared) -> Vec<Uai> {
+    let mut services = shared.host.services();
+    services.truncate(limits::GATEWAY_SERVICES);
+    services
+}

@@ -1,0 +1,30 @@
+//! What all tasks of the mesh hold together.
+
+use std::sync::Arc;
+
+use quadrille_protocol::types::Domain;
+use tokio_util::sync::CancellationToken;
+
+use super::conduct::{Conduct, Offence};
+use super::config::MeshConfig;
+use super::counters::Counters;
+use super::host::Host;
+use super::roster::Roster;
+
+/// Shared by all tasks.
+pub struct Shared {
+    pub host: Arc<dyn Host>,
+    pub config: MeshConfig,
+    pub roster: Arc<Roster>,
+    pub conduct: Arc<Conduct>,
+    pub counters: Arc<Counters>,
+    /// Cancelled when the mesh is to stop.
+    pub stop: CancellationToken,
+}
+
+impl Shared {
+    /// Notes an offence; true when the peer is cut off now.
+    pub fn offend(&self, domain: &Domain, offence: Offence, what: &str) -> bool {
+        self.conduct.note(domain, offence, what)
+    }
+}

@@ -1,0 +1,160 @@
+//! Sessions between two meshes.
+
+use bytes::Bytes;
+use quadrille_node::mesh::wire::Wire;
+use quadrille_protocol::limits;
+
+use crate::support::*;
+
+fn is_attached(told: &Told) -> bool {
+    matches!(told, Told::Attached(_))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_arrives_whole_and_in_order_both_ways() {
+    let (a, mesh_a, b, _mesh_b) = pair().await;
+    let page = Bytes::from(vec![7; limits::FRAME_BYTES]);
+    let sent = [
+        Wire::Frame(page.clone()),
+        Wire::Returned(page),
+        message("one"),
+        Wire::Shown(Bytes::from_static(b"two")),
+        Wire::Notice(Bytes::from_static(b"three")),
+        Wire::Message(Bytes::new()),
+    ];
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let name = to.domain.as_str().strip_suffix(".example").unwrap();
+        for wire in &sent {
+            from.send(name, wire.clone()).await;
+        }
+        until("everything", || to.told().len() > sent.len()).await;
+        let received: Vec<Told> = to.told().split_off(1);
+        let expected: Vec<Told> =
+            sent.iter().map(|wire| Told::Received(from.domain.clone(), wire.clone())).collect();
+        assert!(received == expected, "{} things", received.len());
+        // The other direction is looked at with what was told until now.
+        to.state.lock().unwrap().told.truncate(1);
+    }
+    assert!(mesh_a.counters().frames_in.get() >= 6);
+    assert!(mesh_a.counters().bytes_out.get() > 2 * 1024 * 1024);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_dial_each_other_at_once_have_one_session() {
+    let world = World::new();
+    let (a, b) = (world.host("a", 1), world.host("b", 2));
+    let mesh_a = start(&a, 1, config()).await;
+    let mesh_b = start(&b, 2, config()).await;
+    // Both know where the other is: they dial at the same moment.
+    let (at_a, at_b) = (knowing(&[(&b, &mesh_b)]), knowing(&[(&a, &mesh_a)]));
+    let port = |mesh: &quadrille_node::mesh::MeshHandle| {
+        let mut address = mesh.listen_addresses()[0].clone();
+        address.pop();
+        address
+    };
+    let (port_a, port_b) = (port(&mesh_a), port(&mesh_b));
+    futures::future::join(mesh_a.shutdown(), mesh_b.shutdown()).await;
+    let mut at_a = at_a;
+    let mut at_b = at_b;
+    at_a.listen = vec![port_a];
+    at_b.listen = vec![port_b];
+    let (_mesh_a, _mesh_b) = futures::future::join(start(&a, 1, at_a), start(&b, 2, at_b)).await;
+    session(&a, &b).await;
+    for index in 0..20 {
+        a.send("b", message(&index.to_string())).await;
+    }
+    until("all", || b.count(|told| matches!(told, Told::Received(..))) == 20).await;
+    assert_eq!(a.count(is_attached), 1);
+    assert_eq!(b.count(is_attached), 1);
+}
+
+/// After `attach` nothing of the session before may be handed in: the core's fence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_ended_session_brought_is_handed_in_before_the_next_is_attached() {
+    let (a, mesh_a, b, _mesh_b) = pair().await;
+    for round in 0..5 {
+        // b takes one thing at a time and is in the middle of one when the session ends.
+        b.may_receive.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
+        let before = b.count(|told| matches!(told, Told::Received(..)));
+        for index in 0..10 {
+            a.send("b", message(&format!("{round}.{index}"))).await;
+        }
+        b.may_receive.add_permits(2);
+        let two = before + 2;
+        until("two", || b.count(|told| matches!(told, Told::Received(..))) == two).await;
+        mesh_a.reconnect_all();
+        until("the end at a", || a.count(|told| matches!(told, Told::Detached(_))) == round + 1)
+            .await;
+        // The old reader of b still stands in `receive`: no new session yet.
+        assert_eq!(b.count(is_attached), round + 1);
+        b.may_receive.add_permits(1000);
+        until("a new session at b", || b.count(is_attached) == round + 2).await;
+        until("a new session at a", || a.count(is_attached) == round + 2).await;
+    }
+    let mut open = false;
+    for told in b.told() {
+        match told {
+            Told::Attached(_) => {
+                assert!(!open, "attached twice");
+                open = true;
+            }
+            Told::Received(..) => assert!(open, "received outside a session"),
+            Told::Detached(_) => {
+                assert!(open, "detached twice");
+                open = false;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_comes_back_has_a_session_again() {
+    let world = World::new();
+    let (a, b) = (world.host("a", 1), world.host("b", 2));
+    a.wants(&["b"]);
+    let mesh_a = start(&a, 1, config()).await;
+    let mesh_b = start(&b, 2, knowing(&[(&a, &mesh_a)])).await;
+    session(&a, &b).await;
+    mesh_b.shutdown().await;
+    until("the end", || a.tells(&Told::Detached(b.domain.clone()))).await;
+    assert!(b.tells(&Told::Detached(a.domain.clone())), "shutdown ends sessions itself");
+    let _mesh_b = start(&b, 2, knowing(&[(&a, &mesh_a)])).await;
+    session(&a, &b).await;
+    assert_eq!(a.count(is_attached), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_moved_to_another_key_and_port_replaces_the_old_one() {
+    let world = World::new();
+    let (a, b) = (world.host("a", 1), world.host("b", 2));
+    let mesh_a = start(&a, 1, config()).await;
+    let mesh_b = start(&b, 2, knowing(&[(&a, &mesh_a)])).await;
+    session(&a, &b).await;
+    // The same domain starts elsewhere while the old node still runs.
+    let moved = world.host("b", 2);
+    let new = start(&moved, 3, knowing(&[(&a, &mesh_a)])).await;
+    until("a session with the new one", || moved.count(is_attached) > 0).await;
+    until("the old one is let go", || b.tells(&Told::Detached(a.domain.clone()))).await;
+    let peers = mesh_a.peers();
+    assert_eq!(peers.len(), 1);
+    assert_eq!(peers[0].peer_id, new.peer_id());
+    assert_ne!(peers[0].peer_id, mesh_b.peer_id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_is_slow_holds_its_peer_back_and_loses_nothing() {
+    let (a, _mesh_a, b, _mesh_b) = pair().await;
+    b.may_receive.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
+    let page = Bytes::from(vec![1; limits::FRAME_BYTES]);
+    let out = a.out("b").unwrap();
+    // Far more than queue and windows take: the sender must be held back.
+    let mut sent = 0;
+    while tokio::time::timeout(std::time::Duration::from_millis(500), out.reserve()).await.is_ok() {
+        out.send(Wire::Frame(page.clone())).await.unwrap();
+        sent += 1;
+        assert!(sent < 200, "nothing holds the sender back");
+    }
+    b.may_receive.add_permits(1000);
+    until("all", || b.count(|told| matches!(told, Told::Received(..))) == sent).await;
+    assert_eq!(b.count(is_attached), 1);
+}
