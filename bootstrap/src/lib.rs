@@ -11,6 +11,8 @@
 //! Two keys, apart: the authority's signs certificates and revocations and is needed only while
 //! `approve` or `revoke` runs; the bootstrap peer has a key of its own, which can admit nobody.
 
+pub mod cli;
+pub mod found;
 pub mod layout;
 pub mod lock;
 pub mod office;

@@ -18,6 +18,7 @@ pub mod client;
 pub mod config;
 pub mod engine;
 pub mod enrol;
+pub mod evidence;
 pub mod feeds;
 pub mod files;
 pub mod index;
