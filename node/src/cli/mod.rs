@@ -12,12 +12,16 @@ mod book;
 mod completions;
 mod config;
 mod connect;
+mod doctor;
 mod drain;
+mod enroll;
 mod evidence;
 mod exit;
 mod explain;
 mod holder;
+mod init;
 mod ledger;
+mod log;
 mod offer;
 mod order;
 mod output;
@@ -60,6 +64,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a new node's data directory
+    Init(Box<init::Arguments>),
+    /// Become a member: request a certificate, accept it
+    #[command(subcommand)]
+    Enroll(enroll::Command),
+    /// Check a node: files, keys, certificate, guard, disk, log, ports, network
+    Doctor(doctor::Arguments),
     /// How a node is
     Status(status::Arguments),
     /// Peers: connection, standing, feeds, exposure
@@ -91,6 +102,9 @@ enum Command {
     /// Evidence: get it, verify it offline
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// The log: verify it, show its head
+    #[command(subcommand)]
+    Log(log::Command),
     /// Bearer tokens of a node: create, list, revoke
     #[command(subcommand)]
     Token(token::Command),
@@ -153,6 +167,9 @@ pub fn run() -> ExitCode {
 impl Command {
     fn run(self, output: Output) -> Result<(), Failure> {
         match self {
+            Self::Init(arguments) => init::run(&arguments, output),
+            Self::Enroll(command) => enroll::run(&command, output),
+            Self::Doctor(arguments) => doctor::run(&arguments, output),
             Self::Status(arguments) => status::run(&arguments, output),
             Self::Peers(arguments) => peers::run(&arguments, output),
             Self::Trust(command) => trust::run(&command, output),
@@ -165,6 +182,7 @@ impl Command {
             Self::Book(arguments) => book::run(&arguments, output),
             Self::Trade(command) => trade::run(&command, output),
             Self::Evidence(command) => evidence::run(&command, output),
+            Self::Log(command) => log::run(&command, output),
             Self::Token(command) => token::run(&command, output),
             Self::Drain(arguments) => drain::run(&arguments, true, output),
             Self::Undrain(arguments) => drain::run(&arguments, false, output),

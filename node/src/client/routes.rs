@@ -1,10 +1,11 @@
 //! The routes of the interface, one method each, in the order of its document.
 
+use quadrille_protocol::codec;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
 use quadrille_protocol::types::{
     Amount, Domain, Height, Holder, Nonce, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
-use quadrille_protocol::{codec, error::Refusal};
+
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -270,14 +271,4 @@ impl Client {
     pub async fn customers_heard(&self) -> Answer<Receipt> {
         self.call(Method::POST, &["v1", "recovery", "customers-heard"]).answer().await
     }
-}
-
-/// The canonical bytes inside an armoured answer.
-///
-/// # Errors
-/// `Q-2207` when they are not hexadecimal.
-pub(crate) fn armoured_bytes(armour: &Armour) -> Result<Vec<u8>, Refusal> {
-    hex::decode(&armour.bytes).map_err(|error| {
-        Refusal::new(quadrille_protocol::error::Code::BadArmour, error.to_string())
-    })
 }
