@@ -17,11 +17,13 @@ pub mod client;
 pub mod config;
 pub mod engine;
 pub mod enrol;
+pub mod feeds;
 pub mod files;
 pub mod index;
 pub mod log_store;
 pub mod mesh;
 pub mod network_file;
+pub mod relations;
 pub mod signer;
 pub mod telemetry;
 

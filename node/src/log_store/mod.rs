@@ -30,6 +30,7 @@ pub(crate) mod files;
 mod open;
 mod reader;
 mod snapshots;
+pub mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use super::disk::{Disk, write_all};
 use super::files::{self, DirLock, at};
 use super::format::LogId;
 use super::reader::{Index, LogReader, Segment, Shared};
-use super::scan::{Depth, Outcome, Scanned, damaged, scan, segments};
+use super::scan::{Depth, Outcome, Scanned, Trouble, Visit, damaged, scan, segments};
 use super::{Active, LogStore, Opening, Options, SEGMENT_BYTES, Snapshots};
 
 /// What is in the directory of a log.
@@ -25,17 +25,24 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Looks at every segment; `older` says how thoroughly at all but the last.
-    pub(super) fn of(dir: &Path, older: Depth) -> Result<Self, Refusal> {
-        let unreadable = |error: io::Error| Refusal::new(Code::LogUnreadable, at(dir, &error));
+    /// Looks at every segment, at the last two with their payloads; `older` says how thoroughly
+    /// at the others. `visit` sees every good frame.
+    pub(super) fn of(dir: &Path, older: Depth, visit: Visit<'_>) -> Result<Self, Trouble> {
+        let unreadable = |error: io::Error| {
+            let refusal = Refusal::new(Code::LogUnreadable, at(dir, &error));
+            Trouble { path: dir.to_owned(), offset: 0, refusal }
+        };
         let paths = segments(dir).map_err(unreadable)?;
         let mut survey = Self { segments: Vec::new(), unborn: None, log: None };
         for (place, (_, path)) in paths.iter().enumerate() {
             let last = place + 1 == paths.len();
             let depth = if place + 2 >= paths.len() { Depth::Payloads } else { older };
-            match scan(path, last, depth)? {
+            match scan(path, last, depth, visit)? {
                 Outcome::Unborn(length) => survey.unborn = Some((path.clone(), length)),
-                Outcome::Segment(scanned) => survey.take(*scanned, last)?,
+                Outcome::Segment(scanned) => {
+                    let trouble = |refusal| Trouble { path: path.clone(), offset: 0, refusal };
+                    survey.take(*scanned, last).map_err(trouble)?;
+                }
             }
         }
         Ok(survey)
@@ -83,7 +90,7 @@ impl LogStore {
             files::create_private_dir(needed).map_err(|error| write_failed(needed, &error))?;
         }
         let lock = DirLock::acquire(&log_dir, Code::LogFailed)?;
-        let survey = Survey::of(&log_dir, Depth::Headers)?;
+        let survey = Survey::of(&log_dir, Depth::Headers, &mut |_, _, _, _| Ok(()))?;
         let disk = options.disk;
         let torn_bytes = repair(disk.as_ref(), &log_dir, &survey)?;
         let active = survey.segments.last().map(|last| reopen(disk.as_ref(), last)).transpose()?;

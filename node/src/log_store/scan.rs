@@ -65,6 +65,25 @@ pub(super) enum Found {
     Bad(String),
 }
 
+/// What scanning stopped at.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub path: PathBuf,
+    /// Where the frame, or whatever should be one, begins.
+    pub offset: u64,
+    pub refusal: Refusal,
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        trouble.refusal
+    }
+}
+
+/// Looks at each good frame (its segment, place and, if they are read, payload) and may object.
+pub(super) type Visit<'a> =
+    &'a mut dyn FnMut(&SegmentHeader, &FrameHeader, u64, &[u8]) -> Result<(), Refusal>;
+
 /// What scanning a segment gives.
 pub(super) enum Outcome {
     /// It is good, or torn at its end.
@@ -100,8 +119,14 @@ pub(super) fn name_of(height: Height, extension: &str) -> String {
 }
 
 /// Reads the segment at `path`. In the `last` one a torn end is no error.
-pub(super) fn scan(path: &Path, last: bool, depth: Depth) -> Result<Outcome, Refusal> {
-    let unreadable = |error: io::Error| Refusal::new(Code::LogUnreadable, at(path, &error));
+pub(super) fn scan(
+    path: &Path,
+    last: bool,
+    depth: Depth,
+    visit: Visit<'_>,
+) -> Result<Outcome, Trouble> {
+    let trouble = |offset, refusal| Trouble { path: path.to_owned(), offset, refusal };
+    let unreadable = |error| trouble(0, Refusal::new(Code::LogUnreadable, at(path, &error)));
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let header = match read_header(&file, length).map_err(unreadable)? {
@@ -110,15 +135,17 @@ pub(super) fn scan(path: &Path, last: bool, depth: Depth) -> Result<Outcome, Ref
         Err(BadHeader::Damaged) if last && length <= SEGMENT_HEADER_BYTES => {
             return Ok(Outcome::Unborn(length));
         }
-        Err(BadHeader::Damaged) => return Err(damaged(path, 0, "the segment's header is bad")),
+        Err(BadHeader::Damaged) => {
+            return Err(trouble(0, damaged(path, 0, "the segment's header is bad")));
+        }
         Err(BadHeader::Version(version)) => {
             let what = format!("{}: log format {version}", path.display());
-            return Err(Refusal::new(Code::UnknownFormat, what));
+            return Err(trouble(0, Refusal::new(Code::UnknownFormat, what)));
         }
     };
     if height_of(path, "seg") != Some(header.first) {
         let what = format!("the segment begins with height {}", header.first);
-        return Err(damaged(path, 0, &what));
+        return Err(trouble(0, damaged(path, 0, &what)));
     }
     let mut scanned = Scanned {
         path: path.to_owned(),
@@ -135,12 +162,17 @@ pub(super) fn scan(path: &Path, last: bool, depth: Depth) -> Result<Outcome, Ref
         let offset = scanned.end;
         let found = read_frame(&file, &header.salt, offset, length, depth, &mut payload);
         match found.map_err(unreadable)? {
-            Found::Frame(frame) => scanned.take(&frame, offset)?,
+            Found::Frame(frame) => {
+                let taken = scanned.take(&frame, offset);
+                taken
+                    .and_then(|()| visit(&header, &frame, offset, &payload))
+                    .map_err(|refusal| trouble(offset, refusal))?;
+            }
             Found::Bad(what) => {
                 let durable = !last
                     || was_durable(&file, &header.salt, offset, length).map_err(unreadable)?;
                 if durable {
-                    return Err(damaged(path, offset, &what));
+                    return Err(trouble(offset, damaged(path, offset, &what)));
                 }
                 scanned.torn = Some(what);
                 break;

@@ -75,7 +75,7 @@ struct SecretFile {
 /// # Errors
 /// `Q-1918` there is a file; `Q-1919` it cannot be written; `Q-1922`.
 pub fn create(path: &Path, keys: &Keys, passphrase: &str) -> Result<(), Refusal> {
-    seal_bytes(path, KEYS, &keys.to_bytes(), passphrase)
+    seal_bytes(path, KEYS, &stored(keys)?, passphrase)
 }
 
 /// Reads a domain's keys.
@@ -92,7 +92,7 @@ pub fn open(path: &Path, passphrase: &str) -> Result<Keys, Refusal> {
 /// # Errors
 /// As for [`create`], without `Q-1918`. The old file is there unless the new one is.
 pub fn replace(path: &Path, keys: &Keys, passphrase: &str) -> Result<(), Refusal> {
-    replace_bytes(path, KEYS, &keys.to_bytes(), passphrase)
+    replace_bytes(path, KEYS, &stored(keys)?, passphrase)
 }
 
 /// Writes secret bytes of some `kind` to a new file, and its folder if there is none.
@@ -159,6 +159,13 @@ pub fn open_bytes(
     let opened = key.open_in_place(nonce, Aad::from(header), &mut bytes).map_err(wrong)?.len();
     bytes.truncate(opened);
     Ok(bytes)
+}
+
+fn stored(keys: &Keys) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    if keys.epochs.is_empty() {
+        refuse!(NoSecretKey, "{} has no signing key to store", keys.domain);
+    }
+    Ok(keys.to_bytes())
 }
 
 fn encrypt(kind: &str, bytes: &[u8], passphrase: &str) -> Result<Vec<u8>, Refusal> {

@@ -60,17 +60,20 @@ pub struct LocalSigner {
 }
 
 impl LocalSigner {
-    /// A signer for the keys' domain. What else is in `keys` stays there.
-    #[must_use]
-    pub fn new(keys: &mut Keys, guard: GuardFile) -> Self {
-        let epochs = std::mem::take(&mut keys.epochs);
-        let epochs = epochs.into_iter().map(|(epoch, key)| (epoch, Arc::new(key))).collect();
-        Self {
+    /// A signer for the keys' domain, with copies of its signing keys.
+    ///
+    /// # Errors
+    /// `Q-1102` when a key cannot be read back, which one that exists never gives.
+    pub fn new(keys: &Keys, guard: GuardFile) -> Result<Self, Refusal> {
+        let copy = |(epoch, key): &(Epoch, SecretKey)| {
+            SecretKey::from_bytes(&key.to_bytes()).map(|key| (*epoch, Arc::new(key)))
+        };
+        Ok(Self {
             network: keys.network.clone(),
             domain: keys.domain.clone(),
-            epochs: RwLock::new(epochs),
+            epochs: RwLock::new(keys.epochs.iter().map(copy).collect::<Result<_, _>>()?),
             guard,
-        }
+        })
     }
 
     /// Takes up the key of a new epoch, once it is in the key file.

@@ -143,6 +143,8 @@ codes! {
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
     1807 NodeFault "node cannot go on", "See the node's log; restart it once the cause is gone.";
+    1808 LogMissing "log is missing although checkpoints were signed",
+        "Restore the log from its newest copy; the peers give back what that copy lacks.";
 
     1901 DirectoryInUse "data directory in use by another process",
         "Stop that process first; its number is in the message.";
@@ -173,7 +175,7 @@ codes! {
     1915 WrongPassphrase "wrong passphrase", "Give the passphrase that the file was made with.";
     1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
     1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
-    1918 SecretFileExists "file exists already",
+    1918 SecretFileExists "secret file exists already",
         "Choose another path; a file with secrets is never overwritten.";
     1919 SecretFileFailed "secret file cannot be read or written",
         "Check the path, its owner and the disk.";
@@ -205,19 +207,59 @@ codes! {
     2013 MeshStopped "the mesh has stopped", "Start the node again.";
     2014 BadMeshKey "not a usable node key", "Restore the key file or make the node a new key.";
 
+    2101 UnknownRoute "no such path", "See /v1/openapi.json for the paths there are.";
+    2102 WrongMethod "method not allowed for this path", "Use a method that `Allow` names.";
+    2103 BadBody "body is not the JSON that is asked for",
+        "See /v1/openapi.json for the fields; the message says which one is wrong.";
+    2104 BadQuery "path or query cannot be read",
+        "See /v1/openapi.json for the parameters; encode `#` as %23 and `/` as %2F.";
+    2105 WrongContentType "body is not announced as JSON", "Send `Content-Type: application/json`.";
+    2106 BodyTooLarge "body too large", "Send less at once; the limit is in the message.";
+    2107 RequestTooSlow "request did not arrive in time", "Send it again, all of it at once.";
+    2108 NotAuthenticated "no valid token",
+        "Send `Authorization: Bearer qd_…`; `quadrille token create` makes one.";
+    2109 NotPermitted "token's role does not permit this", "Use a token of the role in the message.";
+    2110 UnknownOrder "no record of this order",
+        "It has had no effect. To be sure of it, send the very same order (the same --id) again.";
+    2111 OutcomeUnknown "outcome unknown",
+        "Send the very same request again, or look up what became of it. Do not make a new one.";
+    2112 Overloaded "too many requests at once", "Try again after the seconds in `Retry-After`.";
+    2113 TooManyOrders "too many orders with this token",
+        "Try again after the seconds in `Retry-After`.";
+    2114 TooManyRefused "too many refused orders of this ledger",
+        "See why they were refused; try again after the seconds in `Retry-After`.";
+    2115 BadIdempotencyKey "not an idempotency key", "Use 1 to 128 visible ASCII characters.";
+    2116 IdempotencyConflict "idempotency key was used for another request",
+        "Use a new key for a new request.";
+    2117 IdempotencyBusy "first request with this key is not answered yet",
+        "Ask again after the seconds in `Retry-After`.";
+    2118 BadCursor "not a cursor of this list", "Use `next` of the page before, or none.";
+    2119 TooManySubscribers "too many subscribers of events", "Close one, or try again later.";
+    2120 BadEventId "not the id of an event of this log",
+        "Use the id of the last event seen, or none to begin with what happens from now on.";
+    2122 NotReady "node is not ready", "Wait; the message says for what.";
+    2123 BadLogFilter "not a log filter",
+        "Use a level or module=level pairs, like info,quadrille_node=debug.";
+    2124 BadTokenFile "file of tokens cannot be used", "See the message; restore it or make a new one.";
+    2125 UnknownToken "no such token", "See `quadrille token list`.";
+    2126 ApiCannotListen "HTTP interface cannot listen on its address", "Use another address, or end what uses it.";
+    2127 UnknownGateway "no gateway of this domain is known",
+        "Check the domain; its node may be down or not yet have announced itself.";
+
     2201 BadUsage "asked wrongly", "See the command's --help.";
     2202 BadConfiguration "configuration does not hold together",
         "Correct the option; `quadrille config show --origin` says where each value comes from.";
     2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
     2204 CannotRead "file cannot be read", "Check the path and who may read it.";
     2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
-    2206 FileExists "file is there already", "Choose another name, or move the file away first.";
+    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
     2207 BadArmour "not a text file of the expected kind",
         "Pass the file as it was written; its first field says what kind it is.";
     2208 BadNetworkFile "network file is not as documented",
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
     2210 NoAnswer "no answer came, so the outcome is unknown",
+
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
@@ -270,4 +312,12 @@ codes! {
         "Name another folder with --dir, or take this one down and remove it.";
     2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
     2330 PeerRuns "bootstrap peer runs already", "Stop that process first; its number is in the message.";
+
+    2401 IndexFailed "index cannot be read or written",
+        "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
+    2402 IndexGap "batch does not follow what is indexed",
+        "Restart the node: the index catches up with the log.";
+    2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
+    2404 NotSealed "batch is not signed yet", "Try again in a moment.";
+    2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
 }
