@@ -2,7 +2,7 @@
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
-//! 23 enrolment, bootstrap and local networks.
+//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
