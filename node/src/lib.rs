@@ -13,10 +13,12 @@
 
 pub mod api;
 pub mod armour;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod engine;
 pub mod enrol;
+pub mod evidence;
 pub mod feeds;
 pub mod files;
 pub mod index;
@@ -26,5 +28,6 @@ pub mod network_file;
 pub mod relations;
 pub mod signer;
 pub mod telemetry;
+pub mod wallet;
 
 mod toml_text;
