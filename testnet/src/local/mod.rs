@@ -5,6 +5,10 @@
 //! of the protocol: banks are driven through the same files, programs and HTTP interface that
 //! an operator has.
 
+pub mod clients;
+pub mod fund;
 pub mod layout;
+pub mod prepare;
 pub mod process;
+pub mod start;
 pub mod state;
