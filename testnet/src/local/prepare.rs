@@ -21,6 +21,7 @@ use quadrille_node::wallet::Wallet;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{Address, Role};
+use quadrille_protocol::limits;
 use quadrille_protocol::types::{Bounded, Holder, Time};
 
 use super::fund;
@@ -40,6 +41,12 @@ pub struct Timing {
     pub life_ms: u64,
     /// No secret is revealed when less than this is left of it, in milliseconds.
     pub reveal_margin_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { life_ms: limits::SETTLEMENT_LIFE_MS, reveal_margin_ms: limits::REVEAL_MARGIN_MS }
+    }
 }
 
 /// Makes the authority's folder and the passphrase.
