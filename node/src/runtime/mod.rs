@@ -31,7 +31,8 @@ pub use host::{HostParts, NodeHost};
 pub use setup::Setup;
 
 use crate::api::ports::History;
-use crate::api::{self, Server, Tokens};
+use crate::api::tokens::Tokens;
+use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
@@ -178,7 +179,7 @@ impl Node {
                 bundles: Arc::new(ports::BundlePort { evidence }),
             },
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
-            tokens: Arc::new(Tokens::open(&setup.layout.tokens())?),
+            tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,
         };
