@@ -13,8 +13,10 @@
 
 pub mod cli;
 pub mod found;
+pub mod host;
 pub mod layout;
 pub mod lock;
 pub mod office;
 pub mod register;
 pub mod roll;
+pub mod serve;

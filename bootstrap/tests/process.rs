@@ -245,7 +245,7 @@ fn wrong_questions_exit_with_2_and_every_command_has_an_example() {
     assert!(text(&reason.stderr).contains("key-compromise"), "{}", text(&reason.stderr));
     let domain = program(&["network", "init", "--network", "x", "--authority", "Bank A"]);
     assert_eq!(domain.status.code(), Some(2));
-    for command in [&["network", "init"][..], &["approve"], &["revoke"], &["members"]] {
+    for command in [&["network", "init"][..], &["approve"], &["revoke"], &["members"], &["serve"]] {
         let help = program(&[command, &["--help"]].concat());
         assert_eq!(help.status.code(), Some(0));
         assert!(text(&help.stdout).contains("Examples:"), "{command:?}");

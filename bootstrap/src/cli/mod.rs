@@ -5,6 +5,7 @@ mod approve;
 mod members;
 mod network;
 mod revoke;
+mod serve;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,11 +25,11 @@ use crate::office::Office;
 const EXIT_REFUSED: u8 = 1;
 /// Asked wrongly.
 const EXIT_USAGE: u8 = 2;
-/// Another process holds the register.
+/// Another process holds the register or is the bootstrap peer.
 const EXIT_LOCKED: u8 = 6;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 refused, 2 asked wrongly, 6 another process holds the register.
+Exit codes: 0 done, 1 refused, 2 asked wrongly, 6 another process holds the register or is the peer.
 `quadrille explain Q-NNNN` explains a refusal's code.";
 
 /// How answers are printed.
@@ -77,6 +78,8 @@ enum Command {
     Revoke(revoke::Arguments),
     /// List who was admitted
     Members(members::Arguments),
+    /// Be the peer that members dial first, and serve the list of members and revocations
+    Serve(serve::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -111,6 +114,7 @@ pub fn run() -> ExitCode {
             Command::Approve(approve) => approve::run(&context, approve),
             Command::Revoke(revoke) => revoke::run(&context, revoke),
             Command::Members(members) => members::run(&context, members),
+            Command::Serve(serve) => serve::run(&context, serve),
         }
     });
     match outcome {
@@ -193,7 +197,7 @@ fn complain(refusal: &Refusal, output: Output) {
 
 /// What the process exits with: a locked register and a wrong question apart from the rest.
 const fn exit_code(code: Code) -> u8 {
-    if matches!(code, Code::RegisterInUse) {
+    if matches!(code, Code::RegisterInUse | Code::PeerRuns) {
         EXIT_LOCKED
     } else if matches!(code, Code::BadUsage) {
         EXIT_USAGE
