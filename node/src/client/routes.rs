@@ -3,11 +3,10 @@
 use quadrille_protocol::codec;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
 use quadrille_protocol::types::{
-    Amount, Domain, Height, Holder, Nonce, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 use reqwest::Method;
-use serde::Deserialize;
 
 use super::{Client, ClientError};
 use crate::api::dto::{
@@ -18,13 +17,6 @@ use crate::api::dto::{
 };
 
 type Answer<T> = Result<T, ClientError>;
-
-/// The part of a ledger's view that a wallet numbers its orders by.
-#[derive(Deserialize)]
-struct Numbered {
-    #[serde(default)]
-    highest_nonce: Option<Nonce>,
-}
 
 fn text(id: &impl ToString) -> String {
     id.to_string()
@@ -78,12 +70,6 @@ impl Client {
         self.get(&["v1", "ledgers", &text(ledger)]).await
     }
 
-    /// The highest nonce that a ledger's orders have used; `None` where the node does not say.
-    pub async fn highest_nonce(&self, ledger: &Ubi) -> Answer<Option<Nonce>> {
-        let numbered: Numbered = self.get(&["v1", "ledgers", &text(ledger)]).await?;
-        Ok(numbered.highest_nonce)
-    }
-
     /// A ledger's entries.
     pub async fn entries(&self, ledger: &Ubi, most: usize) -> Answer<Vec<EntryView>> {
         self.list(&["v1", "ledgers", &text(ledger), "entries"], &[], most).await
@@ -106,9 +92,10 @@ impl Client {
         self.list(&["v1", "assets"], &[], most).await
     }
 
-    /// An asset.
+    /// An asset, with what of it is on the node.
     pub async fn asset(&self, asset: &Uai) -> Answer<AssetView> {
-        self.get(&["v1", "assets", &text(asset)]).await
+        let call = self.call(Method::GET, &["v1", "assets", &text(asset)]);
+        call.query("holdings", "true").answer().await
     }
 
     /// Registers an asset.
