@@ -296,6 +296,9 @@ impl Node {
 /// Hands publications to the mesh.
 async fn publish(mut publications: mpsc::Receiver<engine::Publication>, mesh: MeshHandle) {
     while let Some(publication) = publications.recv().await {
-        mesh.publish(publication.pair, publication.evidence);
+        if let Err(refusal) = mesh.publish(publication.pair, publication.evidence) {
+            // Late joiners and whoever missed it learn of it from the book's root.
+            tracing::warn!(%refusal, "not published");
+        }
     }
 }
