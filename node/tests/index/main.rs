@@ -86,11 +86,11 @@ fn the_index_says_what_the_state_says_after_every_batch() {
     let indexes: Vec<Index> =
         dirs.iter().map(|dir| Index::open(&dir.path().join("index")).unwrap()).collect();
     for _ in 0..40 {
-        for at in 0..3 {
+        for (at, index) in indexes.iter().enumerate() {
             market.net.turn(at);
             let log = MemoryLog::of(&market.net.banks[at]);
-            indexes[at].catch_up(&log, log.head()).unwrap();
-            agrees(&indexes[at], market.net.banks[at].validator.state());
+            index.catch_up(&log, log.head()).unwrap();
+            agrees(index, market.net.banks[at].validator.state());
         }
         if let Some((from, to, wire)) = market.net.wire.pop_front() {
             market.net.deliver(from, to, wire).unwrap();
@@ -384,6 +384,19 @@ fn a_damaged_index_is_built_anew() {
 }
 
 #[test]
+fn an_index_that_is_open_elsewhere_is_not_deleted() {
+    let (market, _, _) = traded();
+    let log = MemoryLog::of(&market.net.banks[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let index = indexed(dir.path(), &log);
+    let whole = index.fingerprint().unwrap();
+    assert_eq!(Index::open(dir.path()).unwrap_err().code, Code::IndexFailed);
+    assert_eq!(index.fingerprint().unwrap(), whole);
+    drop(index);
+    assert_eq!(Index::open(dir.path()).unwrap().fingerprint().unwrap(), whole);
+}
+
+#[test]
 fn a_batch_that_does_not_follow_is_refused_and_changes_nothing() {
     let (market, _, _) = traded();
     let log = MemoryLog::of(&market.net.banks[0]);
@@ -399,6 +412,7 @@ fn a_batch_that_does_not_follow_is_refused_and_changes_nothing() {
     let run = [log.0[3].clone(), log.0[5].clone()];
     assert_eq!(index.apply_run(&run).unwrap_err().code, Code::IndexGap);
     index.apply(&log.0[1]).unwrap();
+    assert_eq!(index.apply(&other.0[2]).unwrap_err().code, Code::IndexGap, "another third");
     assert_eq!(index.fingerprint().unwrap(), before);
     assert_eq!(index.indexed(), Height(3));
 }
