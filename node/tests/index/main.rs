@@ -26,7 +26,7 @@ use quadrille_protocol::ledger::Action;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::log::{Batch, Record, Statement};
 use quadrille_protocol::types::*;
-use quadrille_protocol::validator::{Boot, Input};
+use quadrille_protocol::validator::{Boot, Command, Input};
 use support::scene::{Market, account};
 use support::{Signing, secret};
 
@@ -429,7 +429,7 @@ fn a_recovery_leaves_the_index_and_the_state_of_one_mind() {
         market.net.restart(at, keep, Boot::GuardApart(guard));
         market.net.run();
         market.net.give_back(at, evidence);
-        market.net.command(at, quadrille_protocol::validator::Command::CustomersHeard).unwrap();
+        market.net.command(at, Command::CustomersHeard).unwrap();
         market.settle_down();
         let indexes = every_way(&market.net);
         recovered += indexes[at].1.counters().unwrap().recovered;
@@ -440,6 +440,46 @@ fn a_recovery_leaves_the_index_and_the_state_of_one_mind() {
         }
     }
     assert!(recovered > 0, "no record of ours ever came back");
+}
+
+/// Whatever trade a bank has lost and got back, its index is of one mind with it. What only the
+/// bank itself had (assets, limits) is kept: without it records do not fit, and what does not fit
+/// stays open in the index until the operator has resolved it.
+#[test]
+fn losses_of_any_length_in_any_seat_leave_index_and_state_of_one_mind() {
+    for notary in [false, true] {
+        let play = || {
+            let mut market = Market::new(3, Signing::Off);
+            let transit = market.transit(2);
+            let kept: Vec<usize> = market.net.banks.iter().map(|bank| bank.log.len()).collect();
+            let mut terms = market.terms(100, 200);
+            terms.notary = notary.then(|| market.net.domain(2));
+            let offer = market.offer_terms(terms);
+            let take = market.take(offer, 100, 200);
+            market.bob_sends(take);
+            market.net.run();
+            let pay = market.pay(account(&market.net, &market.alice), 500, vec![transit]);
+            market.bob_sends(pay);
+            market.net.run();
+            (market, kept)
+        };
+        for at in 0..3 {
+            let (plain, kept) = play();
+            for keep in kept[at]..plain.net.banks[at].log.len() {
+                let (mut market, _) = play();
+                let customers = [&market.alice, &market.bob];
+                let own = customers.into_iter().filter(|customer| customer.bank == at);
+                let evidence = own.flat_map(|customer| market.net.evidence_of(customer)).collect();
+                let guard = market.net.banks[at].guard.unwrap();
+                market.net.restart(at, keep, Boot::GuardApart(guard));
+                market.net.run();
+                market.net.give_back(at, evidence);
+                market.net.command(at, Command::CustomersHeard).unwrap();
+                market.settle_down();
+                every_way(&market.net);
+            }
+        }
+    }
 }
 
 #[test]
