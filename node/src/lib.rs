@@ -12,9 +12,19 @@
 //! is rebuilt from it.
 
 pub mod api;
+pub mod armour;
+pub mod client;
+pub mod config;
 pub mod engine;
+pub mod enrol;
+pub mod feeds;
+pub mod files;
 pub mod index;
 pub mod log_store;
 pub mod mesh;
+pub mod network_file;
+pub mod relations;
 pub mod signer;
 pub mod telemetry;
+
+mod toml_text;

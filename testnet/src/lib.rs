@@ -1,3 +1,4 @@
 //! Local networks for testers, and the deterministic simulator.
 
+pub mod local;
 pub mod sim;

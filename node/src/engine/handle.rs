@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use quadrille_protocol::crypto::suite::{HybridSignatures, PublicKey};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::Directory;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
-use quadrille_protocol::types::{Height, KeyId, Network};
+use quadrille_protocol::ledger::order::Action;
+use quadrille_protocol::ledger::{SignedOpening, SignedOrder, VerifiedOpening, VerifiedOrder};
+use quadrille_protocol::types::{Domain, Height, KeyId, Network};
 use quadrille_protocol::validator::{Accepted, Command, Input, Validator};
 use tokio::sync::{mpsc, oneshot};
+
+use super::keys::HolderKeys;
+use super::verify::Verifier;
+use super::{Counters, QUEUE};
+use crate::relations::Relations;
 
 /// What was accepted, and where it stands in the log; it is durable and signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,47 +44,92 @@ impl From<Refusal> for EngineError {
     }
 }
 
-/// A request with somebody waiting for it.
+impl EngineError {
+    /// As a coded refusal, for whoever can show nothing else.
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::Busy => Refusal::new(Code::QueueFull, "the engine's queue is full"),
+            Self::Unknown => Refusal::new(Code::NotLive, "the node is going down"),
+        }
+    }
+}
+
+/// A request with somebody waiting for it, verified.
 pub(crate) enum Request {
-    /// An order.
-    Order(SignedOrder),
-    /// An opening.
-    Open(SignedOpening),
-    /// A command.
+    Order(Box<VerifiedOrder>),
+    Open(Box<VerifiedOpening>),
     Command(Command),
 }
 
-type Deliver = Box<dyn FnOnce() + Send>;
+/// Gives somebody the result of a look at the state.
+pub(crate) type Deliver = Box<dyn FnOnce() + Send>;
 type Look = Box<dyn FnOnce(&Validator) -> Deliver + Send>;
+pub(crate) type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
 /// What goes into the engine's queue.
 pub(crate) enum Job {
     /// An input nobody waits for.
     Input(Input),
     /// A request.
-    Request(Request, oneshot::Sender<Result<Answer, Refusal>>),
+    Request(Request, Waiting),
     /// A look at the state; its result is delivered once all that it saw is durable.
-    Read(Look),
-}
-
-/// The engine, to be shared.
-#[derive(Clone)]
-pub struct Engine {
-    pub(crate) jobs: mpsc::Sender<Job>,
-    pub(crate) shared: Arc<Shared>,
+    Look(Look),
+    /// A command in a turn of its own, and a look right after it.
+    CommandAndLook(Command, Waiting, Look),
+    /// The last job: both threads end after it.
+    Stop,
 }
 
 /// What everybody may look at without asking the loop.
 pub(crate) struct Shared {
-    pub(crate) network: Network,
-    pub(crate) directory: arc_swap::ArcSwap<Directory>,
+    network: Network,
+    domain: Domain,
+    pub(super) directory: ArcSwap<Directory>,
+    pub(super) relations: ArcSwap<Relations>,
+    keys: HolderKeys,
+    verifier: Verifier,
+    counters: Arc<Counters>,
+}
+
+impl Shared {
+    pub(super) fn new(validator: &Validator, keys: HolderKeys, counters: Arc<Counters>) -> Self {
+        let state = validator.state();
+        Self {
+            network: state.network.clone(),
+            domain: state.domain.clone(),
+            directory: ArcSwap::from_pointee(state.directory.clone()),
+            relations: ArcSwap::from_pointee(Relations::of(state)),
+            keys,
+            verifier: Verifier::default(),
+            counters,
+        }
+    }
+}
+
+/// The engine, to be shared. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
 }
 
 impl Engine {
+    pub(super) fn new(jobs: mpsc::Sender<Job>, shared: Arc<Shared>) -> Self {
+        Self { jobs, shared }
+    }
+
     /// The members known now.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
         self.shared.directory.load_full()
+    }
+
+    /// How we stand to other domains now.
+    #[must_use]
+    pub fn relations(&self) -> Arc<Relations> {
+        self.shared.relations.load_full()
     }
 
     /// The network.
@@ -86,10 +138,34 @@ impl Engine {
         &self.shared.network
     }
 
+    /// Our domain.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        &self.shared.domain
+    }
+
+    /// Where signatures are checked.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.shared.verifier
+    }
+
+    /// Figures since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Jobs waiting now.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        QUEUE.saturating_sub(self.jobs.capacity())
+    }
+
     /// A holder's public key.
     #[must_use]
-    pub fn holder_key(&self, _id: &KeyId) -> Option<PublicKey> {
-        None
+    pub fn holder_key(&self, id: &KeyId) -> Option<PublicKey> {
+        self.shared.keys.get(id)
     }
 
     /// Hands in a verified input; waits while the queue is full.
@@ -105,7 +181,10 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
-        self.request(Request::Order(order)).await
+        let shared = self.shared.clone();
+        let check = move || shared.verify_order(order);
+        let verified = self.shared.verifier.run(check).await?;
+        self.request(Request::Order(Box::new(verified))).await
     }
 
     /// Verifies an opening, which the bank has approved, and has it decided.
@@ -113,8 +192,18 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError> {
-        let _ = HybridSignatures;
-        self.request(Request::Open(opening)).await
+        let check = move || opening.verify(&HybridSignatures);
+        let verified = self.shared.verifier.run(check).await?;
+        let opening = &verified.signed().opening;
+        if opening.network != *self.network() {
+            let refusal = Refusal::new(Code::WrongNetwork, opening.network.to_string());
+            return Err(EngineError::Refused(refusal));
+        }
+        self.shared.keys.note(&opening.key);
+        if let Some(second) = &opening.rules.second_key {
+            self.shared.keys.note(second);
+        }
+        self.request(Request::Open(Box::new(verified))).await
     }
 
     /// Has an operator's command carried out.
@@ -125,6 +214,23 @@ impl Engine {
         self.request(Request::Command(command)).await
     }
 
+    /// Has a command carried out in a turn of its own and looks at the state right after it,
+    /// before anything else can change it.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn command_and_read<T: Send + 'static>(
+        &self,
+        command: Command,
+        look: impl FnOnce(&Validator) -> T + Send + 'static,
+    ) -> Result<(Answer, T), EngineError> {
+        let (answered, answer) = oneshot::channel();
+        let (look, found) = boxed(look);
+        self.enqueue(Job::CommandAndLook(command, answered, look))?;
+        let answer = answer.await.map_err(|_| EngineError::Unknown)??;
+        Ok((answer, found.await.map_err(|_| EngineError::Unknown)?))
+    }
+
     /// Looks at the state. What is returned was durable before it is.
     ///
     /// # Errors
@@ -133,15 +239,15 @@ impl Engine {
         &self,
         look: impl FnOnce(&Validator) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
-        let (send, receive) = oneshot::channel();
-        let look: Look = Box::new(move |validator| {
-            let found = look(validator);
-            Box::new(move || {
-                let _ = send.send(found);
-            })
-        });
-        self.enqueue(Job::Read(look))?;
-        receive.await.map_err(|_| EngineError::Unknown)
+        let (look, found) = boxed(look);
+        self.enqueue(Job::Look(look))?;
+        found.await.map_err(|_| EngineError::Unknown)
+    }
+
+    /// Asks the engine to end after everything that waits now.
+    pub async fn stop(&self) {
+        // An engine that has stopped already takes nothing, which is as well.
+        let _ = self.jobs.send(Job::Stop).await;
     }
 
     async fn request(&self, request: Request) -> Result<Answer, EngineError> {
@@ -158,8 +264,44 @@ impl Engine {
     }
 }
 
-/// What a busy engine answers.
-#[must_use]
-pub fn busy() -> Refusal {
-    Refusal::new(Code::QueueFull, "the engine's queue is full")
+impl Shared {
+    fn verify_order(&self, order: SignedOrder) -> Result<VerifiedOrder, Refusal> {
+        let unknown =
+            |id: &KeyId| Refusal::new(Code::WrongKey, format!("{id} is known to no ledger"));
+        let key = self.keys.get(&order.key).ok_or_else(|| unknown(&order.key))?;
+        let second = match &order.second {
+            Some((id, _)) => Some(self.keys.get(id).ok_or_else(|| unknown(id))?),
+            None => None,
+        };
+        let verified = order.verify(&self.network, &key, second.as_ref(), &HybridSignatures)?;
+        match &verified.order().action {
+            Action::RotateKey { key } => self.keys.note(key),
+            Action::Amend(rules) => {
+                if let Some(second) = &rules.second_key {
+                    self.keys.note(second);
+                }
+            }
+            Action::Pay(_)
+            | Action::Offer(_)
+            | Action::Take { .. }
+            | Action::Cancel { .. }
+            | Action::Redeem { .. }
+            | Action::Close => {}
+        }
+        Ok(verified)
+    }
+}
+
+fn boxed<T: Send + 'static>(
+    look: impl FnOnce(&Validator) -> T + Send + 'static,
+) -> (Look, oneshot::Receiver<T>) {
+    let (send, receive) = oneshot::channel();
+    let look: Look = Box::new(move |validator| {
+        let found = look(validator);
+        Box::new(move || {
+            // Whoever asked may have gone.
+            let _ = send.send(found);
+        })
+    });
+    (look, receive)
 }

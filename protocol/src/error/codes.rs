@@ -1,7 +1,8 @@
 //! The table of refusal codes. A number, once published, keeps its meaning for ever; new codes
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
-//! 20 mesh.
+//! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
+//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -142,6 +143,46 @@ codes! {
     1805 BadSnapshot "snapshot does not match the log", "Rebuild from the log.";
     1806 ClockWentBack "clock is far behind the log", "Check the machine's clock.";
     1807 NodeFault "node cannot go on", "See the node's log; restart it once the cause is gone.";
+    1808 LogMissing "log is missing although checkpoints were signed",
+        "Restore the log from its newest copy; the peers give back what that copy lacks.";
+
+    1901 DirectoryInUse "data directory in use by another process",
+        "Stop that process first; its number is in the message.";
+    1902 LogDamaged "log is damaged",
+        "Nothing was changed. Look with `quadrille log verify`; restore a backup, or recover from the \
+         peers.";
+    1903 LogFailed "log cannot be written",
+        "Check the disk, then start the node again; what was acknowledged is on it.";
+    1904 DiskFull "disk is full",
+        "Make room, then start the node again; nothing that was acknowledged is lost.";
+    1905 LogUnreadable "log cannot be read", "Check the disk and the permissions of the folder.";
+    1906 LogOrder "batch does not continue the log",
+        "The log is unchanged. Stop the node and report this.";
+    1907 WrongLog "log of another domain or network", "Check the data directory's path.";
+    1908 UnknownFormat "file in another version's format",
+        "Use the version of the software that wrote it, or a later one.";
+    1909 SnapshotFailed "snapshot cannot be saved",
+        "Check the disk; the log is whole and the node runs on without it.";
+    1910 GuardRefused "guard has signed a later or another checkpoint",
+        "The log is older than what was signed: let the node recover. Never remove the guard.";
+    1911 GuardDamaged "guard file is damaged",
+        "Move it away only if the log is surely the newest; the node then asks every peer first.";
+    1912 GuardFailed "guard file cannot be read or written",
+        "Check the disk under the guard, then start the node again.";
+    1913 NoSecretKey "no secret key for this epoch", "Check that the key file is the newest one.";
+    1914 GuardNeeded "checkpoints are signed through the guard only",
+        "Use the call for checkpoints.";
+    1915 WrongPassphrase "wrong passphrase", "Give the passphrase that the file was made with.";
+    1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
+    1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
+    1918 SecretFileExists "secret file exists already",
+        "Choose another path; a file with secrets is never overwritten.";
+    1919 SecretFileFailed "secret file cannot be read or written",
+        "Check the path, its owner and the disk.";
+    1920 WrongSecretFile "secret file of another kind", "Check the path: it holds something else.";
+    1921 NoPassphrase "no passphrase",
+        "Give --passphrase-file, set QUADRILLE_PASSPHRASE_FILE, or run at a terminal.";
+    1922 NoRandomness "system gives no random bytes", "Check the machine; nothing was made.";
 
     2001 HandshakeFailed "membership handshake failed",
         "Check that the peer runs this protocol's version on this network.";
@@ -165,4 +206,117 @@ codes! {
     2012 KeyLogSet "SSLKEYLOGFILE is set", "Unset it: it would write the session keys to a file.";
     2013 MeshStopped "the mesh has stopped", "Start the node again.";
     2014 BadMeshKey "not a usable node key", "Restore the key file or make the node a new key.";
+
+    2101 UnknownRoute "no such path", "See /v1/openapi.json for the paths there are.";
+    2102 WrongMethod "method not allowed for this path", "Use a method that `Allow` names.";
+    2103 BadBody "body is not the JSON that is asked for",
+        "See /v1/openapi.json for the fields; the message says which one is wrong.";
+    2104 BadQuery "path or query cannot be read",
+        "See /v1/openapi.json for the parameters; encode `#` as %23 and `/` as %2F.";
+    2105 WrongContentType "body is not announced as JSON", "Send `Content-Type: application/json`.";
+    2106 BodyTooLarge "body too large", "Send less at once; the limit is in the message.";
+    2107 RequestTooSlow "request did not arrive in time", "Send it again, all of it at once.";
+    2108 NotAuthenticated "no valid token",
+        "Send `Authorization: Bearer qd_…`; `quadrille token create` makes one.";
+    2109 NotPermitted "token's role does not permit this", "Use a token of the role in the message.";
+    2110 UnknownOrder "no record of this order",
+        "It has had no effect. To be sure of it, send the very same order (the same --id) again.";
+    2111 OutcomeUnknown "outcome unknown",
+        "Send the very same request again, or look up what became of it. Do not make a new one.";
+    2112 Overloaded "too many requests at once", "Try again after the seconds in `Retry-After`.";
+    2113 TooManyOrders "too many orders with this token",
+        "Try again after the seconds in `Retry-After`.";
+    2114 TooManyRefused "too many refused orders of this ledger",
+        "See why they were refused; try again after the seconds in `Retry-After`.";
+    2115 BadIdempotencyKey "not an idempotency key", "Use 1 to 128 visible ASCII characters.";
+    2116 IdempotencyConflict "idempotency key was used for another request",
+        "Use a new key for a new request.";
+    2117 IdempotencyBusy "first request with this key is not answered yet",
+        "Ask again after the seconds in `Retry-After`.";
+    2118 BadCursor "not a cursor of this list", "Use `next` of the page before, or none.";
+    2119 TooManySubscribers "too many subscribers of events", "Close one, or try again later.";
+    2120 BadEventId "not the id of an event of this log",
+        "Use the id of the last event seen, or none to begin with what happens from now on.";
+    2122 NotReady "node is not ready", "Wait; the message says for what.";
+    2123 BadLogFilter "not a log filter",
+        "Use a level or module=level pairs, like info,quadrille_node=debug.";
+    2124 BadTokenFile "file of tokens cannot be used", "See the message; restore it or make a new one.";
+    2125 UnknownToken "no such token", "See `quadrille token list`.";
+    2126 ApiCannotListen "HTTP interface cannot listen on its address", "Use another address, or end what uses it.";
+    2127 UnknownGateway "no gateway of this domain is known",
+        "Check the domain; its node may be down or not yet have announced itself.";
+
+    2201 BadUsage "asked wrongly", "See the command's --help.";
+    2202 BadConfiguration "configuration does not hold together",
+        "Correct the option; `quadrille config show --origin` says where each value comes from.";
+    2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
+    2204 CannotRead "file cannot be read", "Check the path and who may read it.";
+    2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
+    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
+    2207 BadArmour "not a text file of the expected kind",
+        "Pass the file as it was written; its first field says what kind it is.";
+    2208 BadNetworkFile "network file is not as documented",
+        "Fetch network.toml again from the network's authority.";
+    2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
+    2210 NoAnswer "no answer came, so the outcome is unknown",
+
+        "Repeat the same command with the same --id: it happens once, however often it is sent.";
+    2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
+    2212 BadAnswer "answer is not one of this interface",
+        "Check that --api names a Quadrille node of this version.";
+    2213 IdReused "id stands for another order", "Use a new --id for a new order.";
+    2214 WalletInUse "wallet is in use by another process", "Wait until it is done.";
+    2215 NoHolderKey "no key of this holder in the wallet", "See `quadrille holder list`.";
+    2216 AmbiguousAsset "several assets begin with this", "Write the identifier in full.";
+    2217 TooManyDecimals "more decimal places than the asset has",
+        "Round the amount, or give minor units with --minor.";
+    2218 NotTheSecondKey "wallet does not have the second key", "Sign where the second key is kept.";
+    2219 NotInOrder "node is not in order", "Follow the remedies that `quadrille doctor` prints.";
+
+    2301 BadEnrolmentRequest "enrolment request does not hold together",
+        "Make a new one with `quadrille enroll request`.";
+    2302 NotOurCertificate "certificate is not for this domain and its keys",
+        "Send the authority this node's own request, and accept what comes back.";
+    2303 NotEnrolled "domain has no certificate yet",
+        "Run `quadrille enroll request`, have it approved, then `quadrille enroll accept`.";
+    2311 RegisterInUse "register is in use by another process",
+        "Wait until that process has ended, then repeat the command.";
+    2312 RegisterDamaged "register is damaged",
+        "Restore it from a copy; what was issued stays valid, it verifies by itself.";
+    2313 NetworkExists "folder holds a network already", "Name an empty folder with --dir.";
+    2314 NoNetworkHere "no network in this folder",
+        "Make one with `quadrille-bootstrap network init`, or name its folder with --dir.";
+    2315 OtherKeyLive "domain has a live certificate under another key",
+        "Revoke it first, or approve with --replace when both keys are to count.";
+    2316 EpochTaken "epoch of this domain has another key",
+        "Have a request made for a key with the next epoch.";
+    2317 ApprovedOtherwise "request was approved with other terms",
+        "Use the certificate that was issued, or have a new request made.";
+    2318 NoSuchSerial "no certificate with this serial number",
+        "See `quadrille-bootstrap members --all`.";
+    2319 NeedsHeight "revocation of a stolen key needs its last good height",
+        "Say with --from-height up to which height of its log the key is to count, 0 for none.";
+    2320 ServeFailed "bootstrap peer cannot go on", "See the reason; then start it again.";
+    2321 RegisterFull "register is full", "Begin a new network.";
+    2322 LocalNetworkInUse "local network is being changed by another process",
+        "Wait until that process has ended, then repeat the command.";
+    2323 NoLocalNetwork "no local network in this folder",
+        "Start one with `quadrille-testnet up`, or name its folder with --dir.";
+    2324 NodeDidNotStart "node did not start", "Its last log lines are shown; they say why.";
+    2325 ProgramMissing "program of this name is missing",
+        "Build it: cargo build -p quadrille-node -p quadrille-bootstrap.";
+    2326 UnknownNode "no such node in this local network", "See `quadrille-testnet status`.";
+    2327 LocalStateDamaged "state of the local network cannot be read",
+        "End its processes by hand, remove the folder and start anew.";
+    2328 OtherLocalNetwork "folder holds a local network of another shape",
+        "Name another folder with --dir, or take this one down and remove it.";
+    2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
+
+    2401 IndexFailed "index cannot be read or written",
+        "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
+    2402 IndexGap "batch does not follow what is indexed",
+        "Restart the node: the index catches up with the log.";
+    2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
+    2404 NotSealed "batch is not signed yet", "Try again in a moment.";
+    2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
 }

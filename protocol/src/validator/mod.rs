@@ -102,6 +102,12 @@ impl Validator {
         !matches!(self.volatile.mode, Mode::Live)
     }
 
+    /// Whether it takes no new business, by the operator's word.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.volatile.draining
+    }
+
     /// How far a peer has acknowledged our feed, as far as we have heard.
     #[must_use]
     pub fn acknowledged(&self, peer: &crate::types::Domain) -> crate::types::Sequence {

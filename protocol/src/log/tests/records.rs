@@ -57,9 +57,11 @@ fn a_statement_is_told_from_every_other_record_by_its_tag() {
         let members =
             matches!(record, Record::Admitted(_) | Record::Revoked(_) | Record::Rotated(_));
         assert_eq!(Record::changes_members(&bytes), members, "{}", record.kind());
-        let trust =
-            matches!(record, Record::CreditLimit(_) | Record::Suspended(_) | Record::Lifted(_));
-        assert_eq!(Record::changes_trust(&bytes), trust, "{}", record.kind());
+        let relations = matches!(
+            record,
+            Record::CreditLimit(_) | Record::Asset(_) | Record::Suspended(_) | Record::Lifted(_)
+        );
+        assert_eq!(Record::changes_relations(&bytes), relations, "{}", record.kind());
     }
 }
 

@@ -1,0 +1,283 @@
+//! The routes of the interface, one method each, in the order of its document.
+
+use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::types::{
+    Amount, Domain, Height, Holder, Nonce, OrderId, Sequence, SettlementId, Uai, Ubi,
+};
+use quadrille_protocol::{codec, error::Refusal};
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::{Client, ClientError};
+use crate::api::dto::{
+    Armour, AssetView, BookEntry, CheckpointView, EntryView, GatewayView, Issue, LedgerSummary,
+    LedgerView, LogHead, LogLevel, MemberView, NewAsset, OfferView, OrderView, PeerView, Providers,
+    Receipt, SettlementState, SettlementSummary, SettlementView, SignedBytes, Status, TrustLimit,
+    TrustLine,
+};
+
+type Answer<T> = Result<T, ClientError>;
+
+/// The part of a ledger's view that a wallet numbers its orders by.
+#[derive(Deserialize)]
+struct Numbered {
+    #[serde(default)]
+    highest_nonce: Option<Nonce>,
+}
+
+fn text(id: &impl ToString) -> String {
+    id.to_string()
+}
+
+impl Client {
+    /// Whether the node is ready for business; if not, why.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Refused`] says why it is not ready.
+    pub async fn ready(&self) -> Answer<()> {
+        self.call(Method::GET, &["readyz"]).send(Some(self.timeout)).await.map(|_| ())
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; so for all below.
+    pub async fn status(&self) -> Answer<Status> {
+        self.get(&["v1", "status"]).await
+    }
+
+    /// The last checkpoint.
+    pub async fn log_head(&self) -> Answer<LogHead> {
+        self.get(&["v1", "log", "head"]).await
+    }
+
+    /// The checkpoint at a height.
+    pub async fn checkpoint(&self, height: Height) -> Answer<CheckpointView> {
+        self.get(&["v1", "log", "checkpoints", &text(&height)]).await
+    }
+
+    /// Opens a ledger: the bank's approval of a holder's signed opening.
+    pub async fn open_ledger(&self, opening: &SignedOpening) -> Answer<Receipt> {
+        let body = SignedBytes { bytes: hex::encode(codec::encode(opening)) };
+        self.call(Method::POST, &["v1", "ledgers"]).body(&body).answer().await
+    }
+
+    /// Ledgers, of one holder where one is named.
+    pub async fn ledgers(
+        &self,
+        holder: Option<&Holder>,
+        most: usize,
+    ) -> Answer<Vec<LedgerSummary>> {
+        let query: Vec<_> = holder.map(|holder| ("holder", text(holder))).into_iter().collect();
+        self.list(&["v1", "ledgers"], &query, most).await
+    }
+
+    /// A ledger.
+    pub async fn ledger(&self, ledger: &Ubi) -> Answer<LedgerView> {
+        self.get(&["v1", "ledgers", &text(ledger)]).await
+    }
+
+    /// The highest nonce that a ledger's orders have used; `None` where the node does not say.
+    pub async fn highest_nonce(&self, ledger: &Ubi) -> Answer<Option<Nonce>> {
+        let numbered: Numbered = self.get(&["v1", "ledgers", &text(ledger)]).await?;
+        Ok(numbered.highest_nonce)
+    }
+
+    /// A ledger's entries.
+    pub async fn entries(&self, ledger: &Ubi, most: usize) -> Answer<Vec<EntryView>> {
+        self.list(&["v1", "ledgers", &text(ledger), "entries"], &[], most).await
+    }
+
+    /// The proof of a ledger's entry.
+    pub async fn entry_evidence(&self, ledger: &Ubi, sequence: Sequence) -> Answer<Armour> {
+        let (ledger, sequence) = (text(ledger), text(&sequence));
+        self.get(&["v1", "ledgers", &ledger, "entries", &sequence, "evidence"]).await
+    }
+
+    /// Freezes a ledger, or lifts that.
+    pub async fn freeze(&self, ledger: &Ubi, frozen: bool, id: &str) -> Answer<Receipt> {
+        let verb = if frozen { "freeze" } else { "unfreeze" };
+        self.call(Method::POST, &["v1", "ledgers", &text(ledger), verb]).once(id).answer().await
+    }
+
+    /// Assets.
+    pub async fn assets(&self, most: usize) -> Answer<Vec<AssetView>> {
+        self.list(&["v1", "assets"], &[], most).await
+    }
+
+    /// An asset.
+    pub async fn asset(&self, asset: &Uai) -> Answer<AssetView> {
+        self.get(&["v1", "assets", &text(asset)]).await
+    }
+
+    /// Registers an asset.
+    pub async fn register_asset(&self, asset: &NewAsset, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "assets"]).once(id).body(asset).answer().await
+    }
+
+    /// Puts an asset of the node's domain into circulation.
+    pub async fn issue(
+        &self,
+        asset: &Uai,
+        ledger: Ubi,
+        amount: Amount,
+        id: &str,
+    ) -> Answer<Receipt> {
+        let path = ["v1", "assets", &text(asset), "issue"];
+        self.call(Method::POST, &path).once(id).body(&Issue { ledger, amount }).answer().await
+    }
+
+    /// Locks an asset of the node's domain, or lifts that.
+    pub async fn lock_asset(&self, asset: &Uai, locked: bool, id: &str) -> Answer<Receipt> {
+        let verb = if locked { "lock" } else { "unlock" };
+        self.call(Method::POST, &["v1", "assets", &text(asset), verb]).once(id).answer().await
+    }
+
+    /// Who says that it deals in an asset.
+    pub async fn providers(&self, asset: &Uai) -> Answer<Providers> {
+        self.get(&["v1", "assets", &text(asset), "providers"]).await
+    }
+
+    /// Hands in a signed order. The same order may be sent again at any time: it happens once.
+    pub async fn order(&self, order: &SignedOrder) -> Answer<Receipt> {
+        let body = SignedBytes { bytes: hex::encode(codec::encode(order)) };
+        self.call(Method::POST, &["v1", "orders"]).body(&body).answer().await
+    }
+
+    /// What has become of an order.
+    pub async fn order_state(&self, order: &OrderId) -> Answer<OrderView> {
+        self.get(&["v1", "orders", &text(order)]).await
+    }
+
+    /// Offers of the node's holders, of one ledger where one is named.
+    pub async fn offers(
+        &self,
+        ledger: Option<&Ubi>,
+        state: Option<&str>,
+        most: usize,
+    ) -> Answer<Vec<OfferView>> {
+        let mut query: Vec<_> = ledger.map(|ledger| ("ledger", text(ledger))).into_iter().collect();
+        query.extend(state.map(|state| ("state", state.to_owned())));
+        self.list(&["v1", "offers"], &query, most).await
+    }
+
+    /// An offer of a holder of the node.
+    pub async fn offer(&self, offer: &OrderId) -> Answer<OfferView> {
+        self.get(&["v1", "offers", &text(offer)]).await
+    }
+
+    /// All live offers that the node knows, of one pair where one is named.
+    pub async fn book(
+        &self,
+        give: Option<&Uai>,
+        want: Option<&Uai>,
+        most: usize,
+    ) -> Answer<Vec<BookEntry>> {
+        let mut query: Vec<_> = give.map(|asset| ("give", text(asset))).into_iter().collect();
+        query.extend(want.map(|asset| ("want", text(asset))));
+        self.list(&["v1", "book"], &query, most).await
+    }
+
+    /// Settlements, open or final ones where that is said.
+    pub async fn settlements(
+        &self,
+        state: Option<SettlementState>,
+        most: usize,
+    ) -> Answer<Vec<SettlementSummary>> {
+        let name = state.map(|state| match state {
+            SettlementState::Open => "open",
+            SettlementState::Final => "final",
+        });
+        let query: Vec<_> = name.map(|name| ("state", name.to_owned())).into_iter().collect();
+        self.list(&["v1", "settlements"], &query, most).await
+    }
+
+    /// A settlement.
+    pub async fn settlement(&self, settlement: &SettlementId) -> Answer<SettlementView> {
+        self.get(&["v1", "settlements", &text(settlement)]).await
+    }
+
+    /// All evidence that the node holds about a settlement.
+    pub async fn settlement_evidence(&self, settlement: &SettlementId) -> Answer<Armour> {
+        self.get(&["v1", "settlements", &text(settlement), "evidence"]).await
+    }
+
+    /// The proof of one record.
+    pub async fn evidence(&self, height: Height, leaf: u32) -> Answer<Armour> {
+        self.get(&["v1", "evidence", &text(&height), &text(&leaf)]).await
+    }
+
+    /// Peers.
+    pub async fn peers(&self, most: usize) -> Answer<Vec<PeerView>> {
+        self.list(&["v1", "peers"], &[], most).await
+    }
+
+    /// A peer.
+    pub async fn peer(&self, domain: &Domain) -> Answer<PeerView> {
+        self.get(&["v1", "peers", domain.as_str()]).await
+    }
+
+    /// Lifts a suspension.
+    pub async fn lift(&self, domain: &Domain, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "peers", domain.as_str(), "lift"]).once(id).answer().await
+    }
+
+    /// Credit limits.
+    pub async fn trust(&self, most: usize) -> Answer<Vec<TrustLine>> {
+        self.list(&["v1", "trust"], &[], most).await
+    }
+
+    /// Sets a credit limit. Setting it twice is setting it once.
+    pub async fn set_trust(&self, domain: &Domain, asset: &Uai, limit: Amount) -> Answer<Receipt> {
+        let path = ["v1", "trust", domain.as_str(), &text(asset)];
+        self.call(Method::PUT, &path).body(&TrustLimit { limit }).answer().await
+    }
+
+    /// Takes a credit limit away.
+    pub async fn remove_trust(&self, domain: &Domain, asset: &Uai) -> Answer<Receipt> {
+        self.call(Method::DELETE, &["v1", "trust", domain.as_str(), &text(asset)]).answer().await
+    }
+
+    /// Members of the network.
+    pub async fn members(&self, most: usize) -> Answer<Vec<MemberView>> {
+        self.list(&["v1", "members"], &[], most).await
+    }
+
+    /// Where a domain's gateway is, asked of the mesh.
+    pub async fn gateway(&self, domain: &Domain) -> Answer<GatewayView> {
+        self.get(&["v1", "gateways", domain.as_str()]).await
+    }
+
+    /// Takes no new business, or takes it again.
+    pub async fn drain(&self, draining: bool) -> Answer<Receipt> {
+        let verb = if draining { "drain" } else { "undrain" };
+        self.call(Method::POST, &["v1", verb]).answer().await
+    }
+
+    /// Changes what is logged; answers with what is logged now.
+    pub async fn log_level(&self, filter: &str) -> Answer<LogLevel> {
+        let body = LogLevel { filter: filter.to_owned() };
+        self.call(Method::PUT, &["v1", "log-level"]).body(&body).answer().await
+    }
+
+    /// While recovering: goes on without a domain's copies.
+    pub async fn give_up_on(&self, domain: &Domain) -> Answer<Receipt> {
+        let path = ["v1", "recovery", "give-up", domain.as_str()];
+        self.call(Method::POST, &path).answer().await
+    }
+
+    /// While recovering: the customers' copies are all in.
+    pub async fn customers_heard(&self) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "recovery", "customers-heard"]).answer().await
+    }
+}
+
+/// The canonical bytes inside an armoured answer.
+///
+/// # Errors
+/// `Q-2207` when they are not hexadecimal.
+pub(crate) fn armoured_bytes(armour: &Armour) -> Result<Vec<u8>, Refusal> {
+    hex::decode(&armour.bytes).map_err(|error| {
+        Refusal::new(quadrille_protocol::error::Code::BadArmour, error.to_string())
+    })
+}

@@ -1,0 +1,49 @@
+//! What the core reports: into the log, and what the node does about it by itself.
+
+use quadrille_protocol::validator::Event;
+use tokio::sync::mpsc;
+
+use crate::mesh::MeshHandle;
+
+/// Logs events until the engine is gone. When the core finds that it has lost statements, all
+/// sessions are ended and connected anew: claims are made on connecting, and a new connection is
+/// the fence behind which nothing of before can arrive.
+pub async fn follow(mut events: mpsc::Receiver<Event>, mesh: MeshHandle) {
+    while let Some(event) = events.recv().await {
+        log(&event);
+        if matches!(event, Event::Recovering { .. }) {
+            mesh.reconnect_all().await;
+        }
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Entry { ledger, sequence, .. } => {
+            tracing::debug!(%ledger, %sequence, "ledger entry");
+        }
+        Event::Refused { ledger, order, .. } => {
+            tracing::info!(%ledger, %order, "order refused");
+        }
+        Event::Settlement { id, step } => tracing::info!(settlement = %id, step, "settlement"),
+        Event::Final { id, outcome } => {
+            tracing::info!(settlement = %id, ?outcome, "settlement final");
+        }
+        Event::Misbehaved { peer, refusal } => {
+            tracing::warn!(%peer, code = %refusal.code, %refusal, "peer misbehaved");
+        }
+        Event::Suspended { peer } => {
+            tracing::error!(%peer, "peer suspended on a proof of fraud");
+        }
+        Event::PeerLostState { peer } => {
+            tracing::warn!(%peer, "peer has lost statements it made to us; it gets them back");
+        }
+        Event::Recovering { reason } => {
+            tracing::error!(reason, "statements of ours are lost; asking the peers for them");
+        }
+        Event::Recovered => tracing::info!("what was lost is back; taking part again"),
+        Event::Unresolved { height, what } => {
+            tracing::error!(%height, what, "a lost statement does not fit the books; frozen until resolved");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Local networks of real processes, for testers: an authority, a bootstrap peer and banks, each
+//! a `quadrille` process of its own, on this machine's loopback.
+//!
+//! Everything of a network is in one folder, so several run side by side. Nothing here is a part
+//! of the protocol: banks are driven through the same files, programs and HTTP interface that
+//! an operator has.
+
+pub mod layout;
+pub mod process;
+pub mod state;
