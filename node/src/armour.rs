@@ -21,7 +21,7 @@ use crate::files::{self, Access};
 pub const FILE_BYTES: usize = 32 * 1024 * 1024;
 
 /// The layout of the armour itself.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// What is inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

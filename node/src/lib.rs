@@ -26,6 +26,7 @@ pub mod log_store;
 pub mod mesh;
 pub mod network_file;
 pub mod relations;
+pub mod runtime;
 pub mod signer;
 pub mod telemetry;
 pub mod wallet;

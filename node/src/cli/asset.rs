@@ -4,7 +4,7 @@ use clap::Subcommand;
 use quadrille_protocol::crypto::hash::{Tag, hash};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
-use quadrille_protocol::types::{Amount, AssetCode, Detail, Domain, Hash, Ubi};
+use quadrille_protocol::types::{AssetCode, Detail, Domain, Hash, Ubi};
 
 use super::amount::{Assets, read_number, write_number};
 use super::connect::{Connection, converse};
@@ -133,7 +133,8 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Show { asset, connection } => {
             let client = connection.client()?;
             let assets = converse(Assets::fetch(&client))?;
-            show(assets.find(asset)?, output)
+            let asset = assets.find(asset)?.asset.clone();
+            show(&converse(async { Ok(client.asset(&asset).await?) })?, output)
         }
         Command::Issue { amount, to, minor, id, connection } => {
             let client = connection.client()?;
@@ -210,14 +211,13 @@ fn lock(client: &Client, asset: &str, locked: bool, output: Output) -> Result<()
 }
 
 fn list(assets: &[AssetView], output: Output) -> Result<(), Failure> {
-    let columns = ["ASSET", "NAME", "DECIMALS", "OUTSTANDING", "HERE", "LOCKED"];
+    let columns = ["ASSET", "NAME", "DECIMALS", "OUTSTANDING", "LOCKED"];
     output.list(assets, &columns, |view| {
         vec![
             view.asset.to_string(),
             view.name.clone(),
             view.decimals.to_string(),
             outstanding(view),
-            write_number(here(view), view.decimals),
             if view.locked { "yes".to_owned() } else { "no".to_owned() },
         ]
     })
@@ -237,10 +237,7 @@ fn show(view: &AssetView, output: Output) -> Result<(), Failure> {
             ("terms", view.terms.to_string()),
             ("minimum tier", view.minimum_tier.to_string()),
             ("outstanding", outstanding(view)),
-            (
-                "on this node",
-                format!("{} free, {} held", number(view.here.free), number(view.here.held)),
-            ),
+            ("on this node", here(view)),
             ("locked", view.locked.to_string()),
         ],
     )
@@ -254,6 +251,11 @@ fn outstanding(view: &AssetView) -> String {
     }
 }
 
-fn here(view: &AssetView) -> Amount {
-    view.here.free.plus(view.here.held).unwrap_or(Amount::MAX)
+/// What of an asset is on the node; in the list it is left out.
+fn here(view: &AssetView) -> String {
+    let number = |amount| write_number(amount, view.decimals);
+    view.here.as_ref().map_or_else(
+        || "-".to_owned(),
+        |here| format!("{} free, {} held", number(here.free), number(here.held)),
+    )
 }

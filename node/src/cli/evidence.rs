@@ -11,8 +11,11 @@ use super::exit::Failure;
 use super::output::{Output, line};
 use super::trade;
 use crate::api::dto::Armour;
+use crate::armour::FILE_BYTES;
 use crate::client::Client;
+use crate::evidence;
 use crate::files::{self, Access};
+use crate::network_file::NetworkFile;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -29,6 +32,17 @@ pub(super) enum Command {
         out: Option<PathBuf>,
         #[command(flatten)]
         connection: Connection,
+    },
+    /// Check a file of evidence against the network file alone: no node, no connection
+    #[command(after_help = "Examples:
+  quadrille evidence verify trade.json --network network.toml
+  quadrille evidence verify trade.json --network network.toml -o json | jq -r .verdict")]
+    Verify {
+        /// The file
+        file: PathBuf,
+        /// The network file: whom to trust to say who is a member
+        #[arg(long, value_name = "FILE", env = "QUADRILLE_NETWORK")]
+        network: PathBuf,
     },
 }
 
@@ -48,6 +62,16 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
                     output.done(&armour, format!("{kind} written to {}", path.display()))
                 }
             }
+        }
+        Command::Verify { file, network } => {
+            let anchors = NetworkFile::load(network)?.anchors();
+            let named = |refusal: Refusal| {
+                Refusal::new(refusal.code, format!("{}: {}", file.display(), refusal.what))
+            };
+            let text = files::read_text(file, FILE_BYTES)?;
+            let bundle = evidence::armour::read(&text).map_err(named)?;
+            let report = evidence::verify_offline(&bundle, &anchors).map_err(named)?;
+            output.done(&report, report.to_string().trim_end())
         }
     }
 }

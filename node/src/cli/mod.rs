@@ -12,6 +12,7 @@ mod book;
 mod completions;
 mod config;
 mod connect;
+mod doctor;
 mod drain;
 mod enroll;
 mod evidence;
@@ -68,6 +69,8 @@ enum Command {
     /// Become a member: request a certificate, accept it
     #[command(subcommand)]
     Enroll(enroll::Command),
+    /// Check a node: files, keys, certificate, guard, disk, log, ports, network
+    Doctor(doctor::Arguments),
     /// How a node is
     Status(status::Arguments),
     /// Peers: connection, standing, feeds, exposure
@@ -166,6 +169,7 @@ impl Command {
         match self {
             Self::Init(arguments) => init::run(&arguments, output),
             Self::Enroll(command) => enroll::run(&command, output),
+            Self::Doctor(arguments) => doctor::run(&arguments, output),
             Self::Status(arguments) => status::run(&arguments, output),
             Self::Peers(arguments) => peers::run(&arguments, output),
             Self::Trust(command) => trust::run(&command, output),

@@ -108,7 +108,7 @@ impl OrderOptions {
         let ledger = wallet.find_ledger(&self.ledger)?;
         let now = span::now()?;
         let action = build(Desk { client, ledger: &ledger, now }).await?;
-        let highest = client.highest_nonce(&ledger.ledger).await?;
+        let highest = Some(client.ledger(&ledger.ledger).await?.highest_nonce);
         let prompt = format!("Passphrase of the wallet, for {}: ", ledger.holder);
         let secret = passphrase::read(self.wallet.passphrase_file.as_deref(), &prompt)?;
         let key = wallet.unlock(&ledger.holder, &secret)?;

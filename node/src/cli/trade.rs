@@ -9,13 +9,15 @@ use super::connect::{Connection, converse};
 use super::exit::{Exit, Failure};
 use super::output::{Output, facts_text, json, line, lines_of, or_dash, plain_table, short};
 use crate::api::dto::{
-    EventKind, EventView, PartyRole, SettlementOutcome, SettlementState, SettlementSummary,
+    Event, EventKind, PartyRole, SettlementOutcome, SettlementState, SettlementSummary,
     SettlementView,
 };
 use crate::client::Client;
 
 /// Settlements among which one is looked for by its first digits.
 const ROWS: usize = 10_000;
+/// The types of events that are about settlements.
+const TYPES: [&str; 2] = ["settlement.step", "settlement.final"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -177,27 +179,23 @@ async fn watch(client: &Client, one: Option<&str>, output: Output) -> Result<(),
         Some(text) => Some(resolve(client, text).await?),
         None => None,
     };
-    let kinds = [EventKind::SettlementStep, EventKind::SettlementFinal];
-    let mut follower = client.follow(&kinds, None, None);
+    let mut follower = client.follow(&TYPES, None, None);
     // Connected first, so that nothing happens between the look and the events.
     follower.connect().await?;
     if let Some(id) = &wanted {
         let view = client.settlement(id).await?;
         for step in &view.steps {
-            tell_step(output, step.time, id, &step.step, &step.by.to_string())?;
+            let (id, what, by) = (id.to_string(), &step.step, step.by.to_string());
+            tell(output, &Line { time: step.time, settlement: &id, what, domain: &by })?;
         }
         if view.state == SettlementState::Final {
             return finished(view.outcome);
         }
     }
     loop {
-        let heard = follower.next().await?;
-        let event = heard.event;
-        if wanted.is_some() && event.settlement != wanted {
-            continue;
-        }
-        tell_event(output, &event)?;
-        if let Some(id) = wanted.filter(|_| event.kind == EventKind::SettlementFinal) {
+        let event = follower.next().await?;
+        let Some((id, is_final)) = tell_event(output, &event, wanted.as_ref())? else { continue };
+        if is_final && wanted.is_some() {
             return finished(client.settlement(&id).await?.outcome);
         }
     }
@@ -217,38 +215,47 @@ fn finished(outcome: Option<SettlementOutcome>) -> Result<(), Failure> {
     }
 }
 
-/// A step of the past, in the form that later ones come in.
+/// What has happened in a settlement, in a form for programs.
 #[derive(serde::Serialize)]
-struct Step<'a> {
+struct Line<'a> {
     time: Time,
-    settlement: &'a SettlementId,
+    settlement: &'a str,
     what: &'a str,
     domain: &'a str,
 }
 
-fn tell_step(
-    output: Output,
-    time: Time,
-    settlement: &SettlementId,
-    what: &str,
-    domain: &str,
-) -> Result<(), Failure> {
+fn tell(output: Output, said: &Line<'_>) -> Result<(), Failure> {
+    let Line { time, settlement, what, domain } = said;
     match output {
-        Output::Table => line(format!("{time}  {}  {what}  {domain}", short(settlement))),
-        Output::Json | Output::Ndjson => line(json(&Step { time, settlement, what, domain })?),
+        Output::Table => {
+            line(format!("{time}  {}  {what:<18}  {domain}", short(settlement)).trim_end())
+        }
+        Output::Json | Output::Ndjson => line(json(said)?),
     }
 }
 
-fn tell_event(output: Output, event: &EventView) -> Result<(), Failure> {
-    match output {
-        Output::Table => {
-            let id = event.settlement.map(|id| short(&id)).unwrap_or_default();
-            let what = event.what.clone().unwrap_or_else(|| event.kind.name().to_owned());
-            let by = event.domain.as_ref().map(ToString::to_string).unwrap_or_default();
-            line(format!("{}  {id}  {what}  {by}", event.time).trim_end())
+/// Tells an event of a settlement, of `wanted` where that is one; says of which it was, and
+/// whether it was its last.
+fn tell_event(
+    output: Output,
+    event: &Event,
+    wanted: Option<&SettlementId>,
+) -> Result<Option<(SettlementId, bool)>, Failure> {
+    let none = String::new();
+    let (settlement, what, domain, is_final) = match &event.kind {
+        EventKind::SettlementStep { settlement, step, by, .. } => {
+            (settlement, step, by.to_string(), false)
         }
-        Output::Json | Output::Ndjson => line(json(event)?),
+        EventKind::SettlementFinal { settlement, outcome } => (settlement, outcome, none, true),
+        // Not asked for.
+        _ => return Ok(None),
+    };
+    if wanted.is_some_and(|wanted| wanted != settlement) {
+        return Ok(None);
     }
+    let id = settlement.to_string();
+    tell(output, &Line { time: event.time, settlement: &id, what, domain: &domain })?;
+    Ok(Some((*settlement, is_final)))
 }
 
 const fn state(state: SettlementState) -> &'static str {

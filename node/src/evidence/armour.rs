@@ -1,38 +1,26 @@
-//! Bundles as text: JSON in which only `bytes` counts; the rest is for people.
+//! Bundles as text: the armour around their bytes, with what people want to see beside it.
 
+use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
-use serde::{Deserialize, Serialize};
+use quadrille_protocol::log::Evidence;
+use quadrille_protocol::types::Bounded;
 use serde_json::{Value, json};
 
 use super::{BUNDLE_BYTES, Bundle, Subject};
+use crate::armour::{self, FILE_BYTES, Kind};
 
-/// The kind of a bundle about a settlement or an order.
-pub const BUNDLE: &str = "evidence-bundle";
-/// The kind of a bundle with one record.
-pub const EVIDENCE: &str = "evidence";
-/// The version of the armour.
-const VERSION: u32 = 1;
-/// Largest armoured text: two digits a byte, and the readable part.
-const TEXT_BYTES: usize = 4 * BUNDLE_BYTES;
+// Two digits a byte, and as much again for the readable part.
+const _: () = assert!(4 * BUNDLE_BYTES <= FILE_BYTES);
 
-/// What every armour has.
-#[derive(Debug, Serialize, Deserialize)]
-struct Armour {
-    quadrille: String,
-    version: u32,
-    bytes: String,
-}
-
-const fn kind_of(subject: &Subject) -> &'static str {
+const fn kind_of(subject: &Subject) -> Kind {
     match subject {
-        Subject::Settlement(_) | Subject::Order(_) => BUNDLE,
-        Subject::Record => EVIDENCE,
+        Subject::Settlement(_) | Subject::Order(_) => Kind::EvidenceBundle,
+        Subject::Record => Kind::Evidence,
     }
 }
 
-/// The armour as a value, for an HTTP answer.
-#[must_use]
-pub fn to_json(bundle: &Bundle) -> Value {
+/// What people want to see of it.
+fn readable(bundle: &Bundle) -> Value {
     let records: Vec<Value> = bundle
         .evidence
         .iter()
@@ -47,47 +35,59 @@ pub fn to_json(bundle: &Bundle) -> Value {
             })
         })
         .collect();
-    let about = match &bundle.subject {
-        Subject::Settlement(id) => id.to_string(),
-        Subject::Order(id) => id.to_string(),
-        Subject::Record => "record".to_owned(),
-    };
     json!({
-        "quadrille": kind_of(&bundle.subject),
-        "version": VERSION,
         "network": bundle.network,
-        "about": about,
+        "about": bundle.subject.to_string(),
         "records": records,
-        "bytes": hex::encode(bundle.to_bytes()),
     })
 }
 
 /// The armour as text.
-#[must_use]
-pub fn to_text(bundle: &Bundle) -> String {
-    format!("{:#}\n", to_json(bundle))
-}
-
-/// Reads an armour. Verifies nothing.
 ///
 /// # Errors
-/// `Q-2406` not an armour of evidence, and those of [`Bundle::from_bytes`].
+/// `Q-2207`, which no bundle that was made here gives.
+pub fn to_text(bundle: &Bundle) -> Result<String, Refusal> {
+    armour::wrap(kind_of(&bundle.subject), &bundle.to_bytes(), &readable(bundle))
+}
+
+/// The armour as a value, for an HTTP answer.
+#[must_use]
+pub fn to_json(bundle: &Bundle) -> Value {
+    let mut value = readable(bundle);
+    value["quadrille"] = json!(kind_of(&bundle.subject));
+    value["version"] = json!(armour::VERSION);
+    value["bytes"] = json!(hex::encode(bundle.to_bytes()));
+    value
+}
+
+/// Reads an armour. Verifies nothing. Bare evidence of one record is a bundle without papers:
+/// give it some with [`Bundle::with_papers`].
+///
+/// # Errors
+/// `Q-2207` not an armour of evidence, and those of [`Bundle::from_bytes`].
 pub fn read(text: &str) -> Result<Bundle, Refusal> {
-    let bad = |what: String| Refusal::new(Code::BadArmour, what);
-    if text.len() > TEXT_BYTES {
-        return Err(bad(format!("{} bytes, at most {TEXT_BYTES}", text.len())));
-    }
-    let armour: Armour = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    if armour.quadrille != BUNDLE && armour.quadrille != EVIDENCE {
-        return Err(bad("it is no evidence".to_owned()));
-    }
-    if armour.version != VERSION {
-        return Err(bad(format!("version {}, known is {VERSION}", armour.version)));
-    }
-    let bytes = hex::decode(&armour.bytes).map_err(|error| bad(error.to_string()))?;
-    let bundle = Bundle::from_bytes(&bytes)?;
-    if armour.quadrille != kind_of(&bundle.subject) {
-        return Err(bad(format!("it calls itself `{}`", armour.quadrille)));
+    let (kind, bytes) = armour::unwrap_any(&[Kind::EvidenceBundle, Kind::Evidence], text)?;
+    from_bytes(kind, &bytes)
+}
+
+/// What the armour of this kind holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(kind: Kind, bytes: &[u8]) -> Result<Bundle, Refusal> {
+    let bundle = match Bundle::from_bytes(bytes) {
+        Ok(bundle) => bundle,
+        Err(refusal) if kind == Kind::Evidence => {
+            let bare = codec::decode::<Evidence, BUNDLE_BYTES>(bytes).map_err(|_| refusal)?;
+            let network = bare.checkpoint.checkpoint.network.clone();
+            let evidence = Bounded::new(vec![bare])?;
+            Bundle { network, subject: Subject::Record, evidence, papers: Bounded::default() }
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    if kind != kind_of(&bundle.subject) {
+        let what = format!("it is about {} and calls itself `{kind}`", bundle.subject);
+        return Err(Refusal::new(Code::BadArmour, what));
     }
     Ok(bundle)
 }

@@ -30,7 +30,7 @@ pub const BUNDLE_EVIDENCE: usize = 256;
 /// Certificates, rotations and revocations in one bundle.
 pub const BUNDLE_PAPERS: usize = 512;
 /// Largest bundle.
-pub const BUNDLE_BYTES: usize = 16 * 1024 * 1024;
+pub const BUNDLE_BYTES: usize = 8 * 1024 * 1024;
 
 /// What a bundle is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -41,6 +41,16 @@ pub enum Subject {
     Order(OrderId),
     /// The one record that it holds.
     Record,
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Settlement(id) => id.fmt(f),
+            Self::Order(id) => id.fmt(f),
+            Self::Record => f.write_str("record"),
+        }
+    }
 }
 
 /// What says which keys a domain has.
@@ -74,6 +84,19 @@ impl Bundle {
     /// Those of [`codec::decode`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         codec::decode::<Self, BUNDLE_BYTES>(bytes)
+    }
+
+    /// The same with further papers, before its own: certificates that the reader has and whoever
+    /// made the bundle did not put in.
+    ///
+    /// # Errors
+    /// `Q-1015` too many.
+    pub fn with_papers(mut self, papers: Vec<Paper>) -> Result<Self, Refusal> {
+        let own = self.papers.into_vec();
+        let mut all = papers;
+        all.extend(own.into_iter().filter(|paper| !all.contains(paper)).collect::<Vec<_>>());
+        self.papers = Bounded::new(all)?;
+        Ok(self)
     }
 
     /// Its canonical bytes.

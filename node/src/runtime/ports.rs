@@ -11,7 +11,7 @@ use crate::api::ports::{Bundles, Mesh, MeshPeer};
 use crate::engine::Clock;
 use crate::evidence::{self, Evidences};
 use crate::log_store::LogReader;
-use crate::mesh::MeshHandle;
+use crate::mesh::{MeshHandle, PeerId};
 
 /// The mesh.
 pub(super) struct MeshPort {
@@ -40,7 +40,7 @@ impl Mesh for MeshPort {
                 address: peer.addresses.first().map(ToString::to_string),
                 score: points(peer.points),
                 blocked: peer.blocked,
-                trouble: peer.trouble.map(|refusal| refusal.to_string()),
+                trouble: None,
                 domain: peer.domain,
             }
         });
@@ -54,7 +54,16 @@ impl Mesh for MeshPort {
             Err(refusal) => return Err(refusal),
         };
         let record = record.record();
-        Ok(Some(GatewayView::of(record)))
+        let peer = PeerId::from_bytes(&record.peer_id.to_multihash())
+            .map_err(|error| Refusal::new(Code::BadAddress, error.to_string()))?;
+        Ok(Some(GatewayView {
+            domain: record.domain.clone(),
+            peer_id: peer.to_string(),
+            addresses: record.addresses.iter().map(ToString::to_string).collect(),
+            services: record.services.iter().cloned().collect(),
+            sequence: record.sequence.to_string(),
+            valid_until: record.expires,
+        }))
     }
 
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal> {

@@ -10,6 +10,7 @@
 )]
 
 mod logs;
+mod proofs;
 #[path = "../../../protocol/tests/support/mod.rs"]
 mod support;
 

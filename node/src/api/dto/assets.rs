@@ -38,8 +38,9 @@ pub struct AssetView {
     /// Redeemed here in all, in minor units.
     #[schema(value_type = String)]
     pub redeemed: Amount,
-    /// What of it is on this node, in minor units.
-    pub here: AssetHolding,
+    /// What of it is on this node, in minor units; only where `holdings=true` asks
+    /// for it.
+    pub here: Option<AssetHolding>,
 }
 
 /// What of an asset is on one node, over all ledgers. With all nodes' numbers conservation can

@@ -3,7 +3,7 @@
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::types::{Height, OrderId, SettlementId, Ubi};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -12,6 +12,21 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What `cursor` is to be for the next page; `null` after the last one.
     pub next: Option<String>,
+}
+
+/// The most items on one page.
+pub const PAGE_MAX: usize = 200;
+/// Items on one page when nothing is said.
+pub const PAGE_DEFAULT: usize = 50;
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// How many items at most: 1 to 200, 50 when it is left out.
+    pub limit: Option<usize>,
+    /// `next` of the page before; the first page when it is left out.
+    pub cursor: Option<String>,
 }
 
 /// Something signed, in canonical bytes.

@@ -5,9 +5,20 @@
 //! is `null` or left out. Readers ignore fields that they do not know, so that fields can be
 //! added.
 
+/// What the OpenAPI document says of the interface as a whole.
+pub const ABOUT: &str = "\
+The node of one domain. Amounts, sequences and heights are strings of decimal digits; amounts are \
+in minor units. Lists take `limit` (at most 200, 50 by default) and `cursor`, and answer `items` \
+and `next`. Answers of 400 and above are `application/problem+json` with a stable `code` and a \
+`remedy`. A status of 504 (`Q-2111`) means that the outcome of a change is unknown: send the very \
+same request again. `Idempotency-Key` on a change makes that safe for changes without an id of \
+their own, as long as the node runs; orders are always safe to repeat. In a path, `#` is written \
+%23.";
+
+pub use crate::index::{Event, EventId, EventKind};
+
 mod assets;
 mod common;
-mod events;
 mod ledgers;
 mod market;
 mod node;
@@ -15,8 +26,9 @@ mod peers;
 mod settlements;
 
 pub use assets::{AssetHolding, AssetView, Issue, NewAsset, Providers};
-pub use common::{Armour, Page, Place, Problem, Reason, Receipt, SignedBytes};
-pub use events::{EventKind, EventView};
+pub use common::{
+    Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
+};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
     MovementView, RulesView,

@@ -4,7 +4,7 @@ use quadrille_protocol::types::{Amount, Domain, OrderId, SettlementId, Time, Uai
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Place;
+use super::{Place, Reason};
 
 /// Whether a settlement is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -142,6 +142,9 @@ pub struct StepView {
     /// When this node wrote it down.
     #[schema(value_type = String)]
     pub time: Time,
+    /// Why, where it says why.
+    #[serde(default)]
+    pub reason: Option<Reason>,
     /// Where.
     pub place: Place,
 }

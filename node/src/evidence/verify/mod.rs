@@ -98,11 +98,7 @@ pub fn verify_offline(bundle: &Bundle, anchors: &Anchors) -> Result<Report, Refu
     );
     Ok(Report {
         network: bundle.network.clone(),
-        about: match &bundle.subject {
-            Subject::Settlement(id) => id.to_string(),
-            Subject::Order(id) => id.to_string(),
-            Subject::Record => "record".to_owned(),
-        },
+        about: bundle.subject.to_string(),
         verdict,
         summary,
         facts: facts(&proven),
