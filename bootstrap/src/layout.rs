@@ -78,6 +78,12 @@ impl Layout {
         self.root.join("run").join("endpoints.json")
     }
 
+    /// The running bootstrap peer's lock.
+    #[must_use]
+    pub fn serve_lock(&self) -> PathBuf {
+        self.root.join("run").join("lock")
+    }
+
     /// Reads the network file.
     ///
     /// # Errors

@@ -11,8 +11,12 @@
 //! Two keys, apart: the authority's signs certificates and revocations and is needed only while
 //! `approve` or `revoke` runs; the bootstrap peer has a key of its own, which can admit nobody.
 
+pub mod cli;
+pub mod found;
+pub mod host;
 pub mod layout;
 pub mod lock;
 pub mod office;
 pub mod register;
 pub mod roll;
+pub mod serve;

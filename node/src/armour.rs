@@ -21,7 +21,7 @@ use crate::files::{self, Access};
 pub const FILE_BYTES: usize = 32 * 1024 * 1024;
 
 /// The layout of the armour itself.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// What is inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,17 +39,20 @@ pub enum Kind {
     EvidenceBundle,
     /// The list of a network's members.
     Members,
+    /// A holder's signed opening of a ledger (`SignedOpening`), for the bank to approve.
+    LedgerOpening,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Certificate,
         Kind::EnrolmentRequest,
         Kind::Revocation,
         Kind::Evidence,
         Kind::EvidenceBundle,
         Kind::Members,
+        Kind::LedgerOpening,
     ];
 
     /// The text form, as it stands in a file.
@@ -62,6 +65,7 @@ impl Kind {
             Kind::Evidence => "evidence",
             Kind::EvidenceBundle => "evidence-bundle",
             Kind::Members => "members",
+            Kind::LedgerOpening => "ledger-opening",
         }
     }
 }

@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod armour;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod engine;
@@ -25,7 +26,9 @@ pub mod log_store;
 pub mod mesh;
 pub mod network_file;
 pub mod relations;
+pub mod runtime;
 pub mod signer;
 pub mod telemetry;
+pub mod wallet;
 
 mod toml_text;

@@ -1,9 +1,7 @@
-//! `quadrille`: the gateway daemon and its client. See `cli` for the commands.
-
-mod cli;
+//! `quadrille`: the gateway daemon and its client. See `quadrille_node::cli` for the commands.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    quadrille_node::cli::run()
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::sync::atomic::Ordering;
 
 use log_store_support::*;
+use proptest::prelude::*;
 use quadrille_node::log_store::{LogStore, Options, Snapshot};
 use quadrille_protocol::error::Code;
 use quadrille_protocol::types::{Hash, Height};
@@ -188,6 +189,96 @@ fn a_full_disk_loses_nothing_and_a_start_with_room_goes_on() {
     assert_eq!(readable(&store), [1, 2]);
     write(&mut store, 3, 5_000);
     assert_eq!(readable(&store), [1, 2, 3]);
+}
+
+/// Whatever the order of calls, reopening gives what the calls have made.
+#[derive(Debug, Clone)]
+enum Step {
+    Append { skip: u64, bytes: usize },
+    Seal,
+    Sync,
+    Drop,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (prop_oneof![9 => Just(1_u64), 1 => 2..u64::from(u32::MAX) * 3], 0..2_500_usize)
+            .prop_map(|(skip, bytes)| Step::Append { skip, bytes }),
+        4 => Just(Step::Seal),
+        1 => Just(Step::Sync),
+        1 => Just(Step::Drop),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_life_of_a_log_is_as_its_calls_say(
+        steps in prop::collection::vec(step(), 1..60),
+        segment_bytes in 1..8_000_u64,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = || Options { segment_bytes, ..Options::default() };
+        let (mut store, _) = LogStore::open_with(dir.path(), options()).unwrap();
+        let mut heights: Vec<u64> = Vec::new();
+        let mut sealed = true;
+        for step in steps {
+            match step {
+                Step::Append { skip, bytes } => {
+                    let height = heights.last().unwrap_or(&0) + skip;
+                    let appended = store.append(&batch(height, bytes));
+                    prop_assert_eq!(appended.is_ok(), sealed, "{:?}", appended);
+                    if sealed {
+                        heights.push(height);
+                        sealed = false;
+                    }
+                }
+                Step::Seal => {
+                    let last = *heights.last().unwrap_or(&0);
+                    let done = store.seal(Height(last), &signature(&batch(1, 1)));
+                    prop_assert_eq!(done.is_ok(), !sealed, "{:?}", done);
+                    sealed = true;
+                }
+                Step::Sync => store.sync().unwrap(),
+                Step::Drop => {
+                    let dropped = store.drop_unsealed();
+                    prop_assert_eq!(dropped.is_ok(), !sealed, "{:?}", dropped);
+                    if !sealed {
+                        heights.pop();
+                        sealed = true;
+                    }
+                }
+                Step::Reopen => {
+                    drop(store);
+                    let (opened, opening) = LogStore::open_with(dir.path(), options()).unwrap();
+                    prop_assert_eq!((opening.torn_bytes, opening.unsealed), (0, !sealed));
+                    store = opened;
+                }
+            }
+            prop_assert_eq!(store.head().map(|head| head.0.0), heights.last().copied());
+            prop_assert_eq!(store.is_unsealed(), !sealed);
+            prop_assert_eq!(&store.reader().heights(Height(0), 1_000), &to_heights(&heights));
+        }
+        prop_assert_eq!(readable(&store), heights);
+    }
+}
+
+fn to_heights(heights: &[u64]) -> Vec<Height> {
+    heights.iter().copied().map(Height).collect()
+}
+
+#[test]
+fn a_snapshot_that_was_half_written_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(LogStore::open(dir.path()).unwrap());
+    let half = dir.path().join("snapshots/00000000000000000007.snap.new");
+    fs::write(&half, b"half").unwrap();
+    let (store, _) = LogStore::open(dir.path()).unwrap();
+    assert!(!half.exists());
+    assert_eq!(store.latest_snapshot().unwrap(), None);
 }
 
 #[test]

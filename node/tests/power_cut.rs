@@ -1,9 +1,11 @@
 //! What a power cut leaves: an ext4 image on a loop device, a writer in a process of its own, and
 //! a forced shutdown of the file system in the middle of its work.
 //!
-//! The writer reports each height once it is durable; after the cut the image is mounted again
-//! and every reported height must be there. The same with a disk whose `fdatasync` does nothing
-//! shows that the test can fail.
+//! The writer notes the time and reports each height once it is durable; after the cut the image
+//! is mounted again, and every height that was reported before the cut began must be there. (A
+//! sync that is under way while the file system is shut down may come back without an error and
+//! without effect. After a real cut nobody is left to hear of it.) The same with a disk whose
+//! `fdatasync` does nothing shows that the test can fail.
 //!
 //! Needs root, loop devices and a few tools; says so and passes where it has none of them.
 
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log_store_support::*;
 use quadrille_node::log_store::{LogStore, Options};
@@ -27,13 +29,15 @@ use quadrille_protocol::types::Height;
 const ROUNDS: u64 = 20;
 /// The longest wait for anything here.
 const PATIENCE: Duration = Duration::from_secs(60);
-const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
+const IMAGE_BYTES: u64 = 512 * 1024 * 1024;
 /// Set for the writer: the data directory, and whether its syncs are real.
 const DIRECTORY: &str = "QUADRILLE_POWER_CUT_DIRECTORY";
 const LYING: &str = "QUADRILLE_POWER_CUT_LYING";
 /// `EXT4_IOC_SHUTDOWN` without a flush of the journal: what a power cut is to the file system.
-const SHUT_DOWN: &str = "import fcntl,os,struct,sys
+/// Prints the time right before.
+const SHUT_DOWN: &str = "import fcntl,os,struct,sys,time
 fd = os.open(sys.argv[1], os.O_RDONLY)
+print(time.time_ns(), flush=True)
 fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))";
 
 /// A file system of its own; unmounted when dropped, whatever happens.
@@ -44,11 +48,11 @@ struct Image {
     mounted: bool,
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+fn run(command: &mut Command) -> Result<String, String> {
     let shown = format!("{command:?}");
     let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("{shown}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
@@ -73,9 +77,10 @@ impl Image {
         Ok(())
     }
 
-    /// Nothing that is not on the disk now will ever be.
-    fn cut_power(&self) -> Result<(), String> {
-        run(Command::new("python3").args(["-c", SHUT_DOWN]).arg(&self.mount))
+    /// Nothing that is not on the disk now will ever be; says when it began.
+    fn cut_power(&self) -> Result<u128, String> {
+        let said = run(Command::new("python3").args(["-c", SHUT_DOWN]).arg(&self.mount))?;
+        said.trim().parse().map_err(|_| format!("no time but `{said}`"))
     }
 
     fn unmount(&mut self) -> Result<(), String> {
@@ -132,17 +137,26 @@ fn writer() {
         if store.append(&batch).is_err() {
             return;
         }
-        let signed = guard.note(Height(height), batch.checkpoint().hash());
-        writeln!(out, "\nacknowledged {height} {}", u8::from(signed.is_ok())).unwrap();
+        writeln!(out, "\ndurable {height} {}", now()).unwrap();
+        if guard.note(Height(height), batch.checkpoint().hash()).is_err() {
+            return;
+        }
+        writeln!(out, "noted {height} {}", now()).unwrap();
         out.flush().unwrap();
-        if signed.is_err() || store.seal(Height(height), &signature(&batch)).is_err() {
+        if store.seal(Height(height), &signature(&batch)).is_err() {
             return;
         }
         height += 1;
     }
 }
 
-/// Writes until the power is cut; the last height acknowledged and the last one in the guard.
+/// Nanoseconds since 1970, as Python counts them too.
+fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+}
+
+/// Writes until the power is cut; the last height that was durable, and the last one noted in
+/// the guard, before the cut.
 fn write_and_cut(image: &Image, round: u64, lying: bool) -> Result<(u64, u64), String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "writer", "--nocapture", "--test-threads=1"]);
@@ -156,21 +170,21 @@ fn write_and_cut(image: &Image, round: u64, lying: bool) -> Result<(u64, u64), S
     let (send, heights) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
-            let Some(rest) = line.strip_prefix("acknowledged ") else { continue };
-            let Some((height, noted)) = rest.split_once(' ') else { continue };
-            let Ok(height) = height.parse::<u64>() else { continue };
-            if send.send((height, noted == "1")).is_err() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [what @ ("durable" | "noted"), height, time] = words[..] else { continue };
+            let said = (what == "noted", height.parse().unwrap(), time.parse().unwrap());
+            if send.send(said).is_err() {
                 return;
             }
         }
     });
     // The cut comes after so many batches, and then wherever in the next one the writer is.
-    let mut seen = Vec::new();
-    while (seen.len() as u64) < 1 + round * 37 % 90 {
+    let mut seen: Vec<(bool, u64, u128)> = Vec::new();
+    while (seen.len() as u64) < 1 + round * 37 % 180 {
         seen.push(heights.recv_timeout(PATIENCE).map_err(|error| error.to_string())?);
     }
     std::thread::sleep(Duration::from_micros(round * 211 % 1_700));
-    image.cut_power()?;
+    let cut = image.cut_power()?;
     // Every write fails now, and so it ends.
     let deadline = Instant::now() + PATIENCE;
     while writer.0.try_wait().unwrap().is_none() {
@@ -179,8 +193,13 @@ fn write_and_cut(image: &Image, round: u64, lying: bool) -> Result<(u64, u64), S
     }
     reader.join().unwrap();
     seen.extend(heights.try_iter());
-    let noted = seen.iter().filter(|(_, noted)| *noted).map(|(height, _)| *height);
-    Ok((seen.iter().map(|(height, _)| *height).max().unwrap(), noted.max().unwrap_or(0)))
+    let last = |noted: bool, until: u128| {
+        let before = seen.iter().filter(|said| said.0 == noted && said.2 < until);
+        before.map(|said| said.1).max().unwrap_or(0)
+    };
+    let late = seen.iter().filter(|said| !said.0 && said.2 >= cut).count();
+    println!("power cut {round}: {late} batches acknowledged after it began");
+    Ok((last(false, cut), last(true, cut)))
 }
 
 /// What is there after the cut: heights in the log, and the guard's.
@@ -194,12 +213,12 @@ fn after_the_cut(dir: &Path) -> Result<(Vec<u64>, u64, u64), String> {
 
 /// Whether the round lost something that was acknowledged.
 fn round(image: &mut Image, round: u64, lying: bool) -> Result<bool, String> {
-    let (appended, noted) = write_and_cut(image, round, lying)?;
+    let (durable, noted) = write_and_cut(image, round, lying)?;
     image.unmount()?;
     image.mount()?;
     let found = after_the_cut(&image.mount);
     println!(
-        "power cut {round}: acknowledged {appended}, {}",
+        "power cut {round}: acknowledged {durable}, {}",
         match &found {
             Ok((heights, guard, torn)) =>
                 format!("found {}, guard {guard}, {torn} bytes torn", heights.len()),
@@ -208,7 +227,7 @@ fn round(image: &mut Image, round: u64, lying: bool) -> Result<bool, String> {
     );
     let Ok((heights, guard, _)) = found else { return Ok(true) };
     let whole = heights.iter().copied().eq(1..=heights.len() as u64);
-    Ok(!whole || (heights.len() as u64) < appended || guard < noted)
+    Ok(!whole || (heights.len() as u64) < durable || guard < noted)
 }
 
 /// A new image, or a clear word that there can be none.

@@ -1,13 +1,14 @@
-//! `quadrille-testnet`: the simulator's command line.
+//! `quadrille-testnet`: local networks of real processes, and the simulator.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
 #[derive(Debug, Parser)]
-#[command(name = "quadrille-testnet", version)]
+#[command(name = "quadrille-testnet", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,10 +18,13 @@ struct Cli {
 enum Command {
     /// Run simulated banks against each other under faults and check every invariant
     Sim(SimArgs),
+    #[command(flatten)]
+    Local(LocalCommand),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Sim(args) => args.run(),
+        Command::Local(command) => command.run(),
     }
 }

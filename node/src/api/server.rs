@@ -47,7 +47,7 @@ impl Server {
     pub async fn start(settings: ApiSettings, node: Node) -> Result<Self, Refusal> {
         let listen = settings.listen;
         let cannot =
-            |error: io::Error| Refusal::new(Code::CannotListen, format!("{listen}: {error}"));
+            |error: io::Error| Refusal::new(Code::ApiCannotListen, format!("{listen}: {error}"));
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let (stop, stopped) = watch::channel(false);

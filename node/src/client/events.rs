@@ -12,7 +12,7 @@ use reqwest::Method;
 use tokio::time;
 
 use super::{Client, ClientError};
-use crate::api::dto::{EventKind, EventView};
+use crate::api::dto::{Event, EventId};
 
 /// Longest line of a stream.
 const LINE_BYTES: usize = 1024 * 1024;
@@ -23,38 +23,28 @@ const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// Longest wait before connecting again.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// An event, and the id to go on behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
-    /// `height.leaf.n`.
-    pub id: String,
-    /// The event.
-    pub event: EventView,
-}
-
 /// Follows the events of a node.
 pub struct Follower {
     client: Client,
     query: Vec<(&'static str, String)>,
-    last: Option<String>,
+    last: Option<EventId>,
     stream: Option<Stream>,
     wait: Duration,
 }
 
 impl Client {
-    /// Follows events of these kinds (of all, when none is named), of one ledger where one is
-    /// named, from now on or behind the event `after`.
+    /// Follows events of these types, like `settlement.final` (of all, when none is named), of
+    /// one ledger where one is named, from now on or behind the event `after`.
     #[must_use]
     pub fn follow(
         &self,
-        kinds: &[EventKind],
+        types: &[&str],
         ledger: Option<&quadrille_protocol::types::Ubi>,
-        after: Option<String>,
+        after: Option<EventId>,
     ) -> Follower {
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
         let mut query = Vec::new();
-        if !names.is_empty() {
-            query.push(("types", names.join(",")));
+        if !types.is_empty() {
+            query.push(("types", types.join(",")));
         }
         query.extend(ledger.map(|ledger| ("ledger", ledger.to_string())));
         Follower { client: self.clone(), query, last: after, stream: None, wait: WAIT_FIRST }
@@ -67,12 +57,21 @@ impl Follower {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(&mut self) -> Result<(), ClientError> {
-        let mut call = self.client.call(Method::GET, &["v1", "events"]);
+        let last = match self.last {
+            Some(last) => last,
+            // Where the log is now, so that nothing is missed if this connection is lost before
+            // it has brought an event.
+            None => EventId {
+                height: self.client.status().await?.indexed,
+                leaf: u32::MAX,
+                number: u32::MAX,
+            },
+        };
+        self.last = Some(last);
+        let last = last.to_string();
+        let mut call = self.client.call(Method::GET, &["v1", "events"]).after(&last);
         for (name, value) in &self.query {
             call = call.query(name, value);
-        }
-        if let Some(last) = &self.last {
-            call = call.after(last);
         }
         let response =
             time::timeout(self.client.timeout, call.send(None)).await.map_err(|_| {
@@ -87,7 +86,7 @@ impl Follower {
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the node says no; a lost connection is none.
-    pub async fn next(&mut self) -> Result<Heard, ClientError> {
+    pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
             match &mut self.stream {
                 None => match self.connect().await {
@@ -99,10 +98,10 @@ impl Follower {
                     Err(error) => return Err(error),
                 },
                 Some(stream) => match stream.next().await {
-                    Some(heard) => {
+                    Some(event) => {
                         self.wait = WAIT_FIRST;
-                        self.last = Some(heard.id.clone());
-                        return Ok(heard);
+                        self.last = Some(event.id);
+                        return Ok(event);
                     }
                     None => self.stream = None,
                 },
@@ -110,10 +109,10 @@ impl Follower {
         }
     }
 
-    /// The id of the last event that was heard.
+    /// The id behind which the stream goes on: of the last event that was heard.
     #[must_use]
-    pub fn last(&self) -> Option<&str> {
-        self.last.as_deref()
+    pub const fn last(&self) -> Option<EventId> {
+        self.last
     }
 }
 
@@ -124,10 +123,10 @@ struct Stream {
 
 impl Stream {
     /// The next event; `None` when the connection is over.
-    async fn next(&mut self) -> Option<Heard> {
+    async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(heard) = self.parser.next() {
-                return Some(heard);
+            if let Some(event) = self.parser.next() {
+                return Some(event);
             }
             let chunk = time::timeout(SILENCE, self.chunks.next()).await.ok()??.ok()?;
             self.parser.feed(&chunk)?;
@@ -140,7 +139,6 @@ impl Stream {
 pub(super) struct Parser {
     waiting: Vec<u8>,
     read: usize,
-    id: String,
     data: String,
 }
 
@@ -154,10 +152,10 @@ impl Parser {
     }
 
     /// The next whole event.
-    pub fn next(&mut self) -> Option<Heard> {
+    pub fn next(&mut self) -> Option<Event> {
         while let Some(line) = self.line() {
-            if let Some(heard) = self.take(&line) {
-                return Some(heard);
+            if let Some(event) = self.take(&line) {
+                return Some(event);
             }
         }
         None
@@ -171,25 +169,20 @@ impl Parser {
         Some(line)
     }
 
-    fn take(&mut self, line: &str) -> Option<Heard> {
+    fn take(&mut self, line: &str) -> Option<Event> {
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             // Kinds of events that this program does not know yet are passed over.
-            let event = serde_json::from_str(&data).ok()?;
-            return Some(Heard { id: self.id.clone(), event });
+            return serde_json::from_str(&data).ok();
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "id" => value.clone_into(&mut self.id),
-            "data" => {
-                if !self.data.is_empty() {
-                    self.data.push('\n');
-                }
-                self.data.push_str(value);
+        // Not comments (no field name), `id` and `event` (the data says them too) or `retry`.
+        if field == "data" {
+            if !self.data.is_empty() {
+                self.data.push('\n');
             }
-            // Comments (no field name), `event` (the data says it too) and `retry`.
-            _ => {}
+            self.data.push_str(value);
         }
         None
     }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::api::dto::Problem;
 
-pub use events::{Follower, Heard};
+pub use events::Follower;
 
 /// Longest wait for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

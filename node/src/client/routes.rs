@@ -1,12 +1,12 @@
 //! The routes of the interface, one method each, in the order of its document.
 
+use quadrille_protocol::codec;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
 use quadrille_protocol::types::{
-    Amount, Domain, Height, Holder, Nonce, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
-use quadrille_protocol::{codec, error::Refusal};
+
 use reqwest::Method;
-use serde::Deserialize;
 
 use super::{Client, ClientError};
 use crate::api::dto::{
@@ -17,13 +17,6 @@ use crate::api::dto::{
 };
 
 type Answer<T> = Result<T, ClientError>;
-
-/// The part of a ledger's view that a wallet numbers its orders by.
-#[derive(Deserialize)]
-struct Numbered {
-    #[serde(default)]
-    highest_nonce: Option<Nonce>,
-}
 
 fn text(id: &impl ToString) -> String {
     id.to_string()
@@ -77,12 +70,6 @@ impl Client {
         self.get(&["v1", "ledgers", &text(ledger)]).await
     }
 
-    /// The highest nonce that a ledger's orders have used; `None` where the node does not say.
-    pub async fn highest_nonce(&self, ledger: &Ubi) -> Answer<Option<Nonce>> {
-        let numbered: Numbered = self.get(&["v1", "ledgers", &text(ledger)]).await?;
-        Ok(numbered.highest_nonce)
-    }
-
     /// A ledger's entries.
     pub async fn entries(&self, ledger: &Ubi, most: usize) -> Answer<Vec<EntryView>> {
         self.list(&["v1", "ledgers", &text(ledger), "entries"], &[], most).await
@@ -105,9 +92,10 @@ impl Client {
         self.list(&["v1", "assets"], &[], most).await
     }
 
-    /// An asset.
+    /// An asset, with what of it is on the node.
     pub async fn asset(&self, asset: &Uai) -> Answer<AssetView> {
-        self.get(&["v1", "assets", &text(asset)]).await
+        let call = self.call(Method::GET, &["v1", "assets", &text(asset)]);
+        call.query("holdings", "true").answer().await
     }
 
     /// Registers an asset.
@@ -270,14 +258,4 @@ impl Client {
     pub async fn customers_heard(&self) -> Answer<Receipt> {
         self.call(Method::POST, &["v1", "recovery", "customers-heard"]).answer().await
     }
-}
-
-/// The canonical bytes inside an armoured answer.
-///
-/// # Errors
-/// `Q-2207` when they are not hexadecimal.
-pub(crate) fn armoured_bytes(armour: &Armour) -> Result<Vec<u8>, Refusal> {
-    hex::decode(&armour.bytes).map_err(|error| {
-        Refusal::new(quadrille_protocol::error::Code::BadArmour, error.to_string())
-    })
 }

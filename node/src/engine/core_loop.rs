@@ -10,7 +10,7 @@ use quadrille_protocol::log::{Batch, Record};
 use quadrille_protocol::types::Time;
 use quadrille_protocol::validator::{Effect, Effects, Input, RequestId, Validator};
 use rand::TryRng;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use super::handle::{Deliver, Job, Request, Shared, Waiting};
@@ -28,7 +28,8 @@ pub(super) struct CoreLoop {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
-    runtime: Handle,
+    /// Only for waiting with a time limit.
+    timer: Runtime,
     waiting: HashMap<RequestId, Waiting>,
     next_request: u64,
 }
@@ -49,10 +50,13 @@ impl CoreLoop {
         clock: Arc<dyn Clock>,
         shared: Arc<Shared>,
         counters: Arc<Counters>,
-        runtime: Handle,
-    ) -> Self {
+    ) -> Result<Self, Refusal> {
         let waiting = HashMap::new();
-        Self { validator, jobs, seal, clock, shared, counters, runtime, waiting, next_request: 0 }
+        let timer = Builder::new_current_thread().enable_time().build().map_err(|error| {
+            Refusal::new(Code::NodeFault, format!("no timer for the engine: {error}"))
+        })?;
+        let next_request = 0;
+        Ok(Self { validator, jobs, seal, clock, shared, counters, timer, waiting, next_request })
     }
 
     /// Runs until it is asked to stop, every handle is gone, or the core or the sealing fails.
@@ -112,7 +116,7 @@ impl CoreLoop {
         }
         let jobs = &mut self.jobs;
         let waited = async { tokio::time::timeout(Duration::from_millis(span), jobs.recv()).await };
-        match self.runtime.block_on(waited) {
+        match self.timer.block_on(waited) {
             Ok(Some(job)) => Next::Job(job),
             Ok(None) => Next::Closed,
             Err(_) => Next::Nothing,

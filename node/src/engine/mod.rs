@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use quadrille_protocol::error::Refusal;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::types::{Height, Time};
 use quadrille_protocol::validator::{Event, Validator};
 use tokio::sync::{mpsc, watch};
@@ -43,6 +43,7 @@ use crate::feeds::Feeds;
 use crate::index::Index;
 use crate::log_store::{LogStore, SealedBatch};
 use crate::signer::Signer;
+use crate::telemetry::Metrics;
 
 /// Jobs that may wait for the core.
 pub const QUEUE: usize = 16_384;
@@ -91,10 +92,6 @@ pub struct Counters {
     pub batches: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
-    /// Microseconds spent in appending and syncing.
-    pub append_us: AtomicU64,
-    /// Microseconds spent in the guard and in signing.
-    pub sign_us: AtomicU64,
     /// Events dropped because nobody took them.
     pub events_dropped: AtomicU64,
     /// Publications dropped because the mesh did not take them.
@@ -132,6 +129,8 @@ pub struct Parts {
     pub indexing: mpsc::Sender<Arc<SealedBatch>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where batches are measured.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The engine's outlets and its end.
@@ -140,16 +139,32 @@ pub struct Running {
     pub engine: Engine,
     /// Feeds to the peers.
     pub feeds: Feeds,
-    /// What happened, for logs and reactions.
-    pub events: mpsc::Receiver<Event>,
-    /// What is to be published.
-    pub publications: mpsc::Receiver<Publication>,
+    events: Option<mpsc::Receiver<Event>>,
+    publications: Option<mpsc::Receiver<Publication>>,
     /// Tells when the engine has ended, and how.
     pub end: watch::Receiver<End>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Running {
+    /// What happened, for logs and reactions. To be had once.
+    ///
+    /// # Errors
+    /// `Q-1807` the second time.
+    pub fn events(&mut self) -> Result<mpsc::Receiver<Event>, Refusal> {
+        let taken = || Refusal::new(Code::NodeFault, "the events are followed already");
+        self.events.take().ok_or_else(taken)
+    }
+
+    /// What is to be published. To be had once.
+    ///
+    /// # Errors
+    /// `Q-1807` the second time.
+    pub fn publications(&mut self) -> Result<mpsc::Receiver<Publication>, Refusal> {
+        let taken = || Refusal::new(Code::NodeFault, "the publications are taken already");
+        self.publications.take().ok_or_else(taken)
+    }
+
     /// Waits until both threads are gone. The engine ends when asked to
     /// ([`Engine::stop`]) or on a failure.
     pub async fn joined(self) -> End {
@@ -171,7 +186,7 @@ impl Running {
 /// # Errors
 /// When a thread cannot be started.
 pub fn start(parts: Parts) -> Result<Running, Refusal> {
-    let Parts { validator, log, signer, index, indexing, clock } = parts;
+    let Parts { validator, log, signer, index, indexing, clock, metrics } = parts;
     let (jobs, queue) = mpsc::channel(QUEUE);
     let (seal, sealing) = std::sync::mpsc::sync_channel(0);
     let (event_sender, events) = mpsc::channel(EVENTS);
@@ -201,16 +216,16 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
         events: event_sender,
         publications: publication_sender,
         counters: counters.clone(),
+        metrics,
         crash: crash::CrashPoint::from_environment(),
         height: head,
     };
-    let runtime = tokio::runtime::Handle::current();
-    let looping =
-        core_loop::CoreLoop::new(validator, queue, seal, clock, shared, counters, runtime);
+    let looping = core_loop::CoreLoop::new(validator, queue, seal, clock, shared, counters)?;
     let threads = vec![
         spawn("core", end_sender.clone(), move || looping.run())?,
         spawn("sealing", end_sender, move || sealer.run(sealing))?,
     ];
+    let (events, publications) = (Some(events), Some(publications));
     Ok(Running { engine, feeds, events, publications, end, threads })
 }
 
@@ -229,9 +244,10 @@ fn spawn(
         };
         guard.finish(how);
     };
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|error| {
-        Refusal::new(quadrille_protocol::error::Code::NodeFault, format!("thread {name}: {error}"))
-    })
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| Refusal::new(Code::NodeFault, format!("thread {name}: {error}")))
 }
 
 /// Reports the end of a thread even when it panics.
@@ -249,8 +265,7 @@ impl Ended {
 impl Drop for Ended {
     fn drop(&mut self) {
         let how = self.how.take().unwrap_or_else(|| {
-            let code = quadrille_protocol::error::Code::NodeFault;
-            End::Failed(Refusal::new(code, "a thread of the engine panicked"))
+            End::Failed(Refusal::new(Code::NodeFault, "a thread of the engine panicked"))
         });
         self.end.send_if_modified(|known| match known {
             End::Failed(_) => false,

@@ -1,7 +1,6 @@
 //! Sealing: append and sync, note in the guard and sign, and only then speak.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -20,6 +19,7 @@ use super::{Counters, Publication};
 use crate::feeds::Feeds;
 use crate::log_store::{LogStore, SealedBatch};
 use crate::signer::Signer;
+use crate::telemetry::Metrics;
 
 /// One turn's effects on their way.
 pub(super) struct Turn {
@@ -45,6 +45,7 @@ pub(super) struct Sealer {
     pub events: mpsc::Sender<Event>,
     pub publications: mpsc::Sender<Publication>,
     pub counters: Arc<Counters>,
+    pub metrics: Arc<Metrics>,
     pub crash: CrashPoint,
     /// The last sealed height.
     pub height: Height,
@@ -83,14 +84,15 @@ impl Sealer {
         let begun = Instant::now();
         self.log.append(batch)?;
         self.crash.reach(Moment::AfterAppend, batch);
-        count_us(&self.counters.append_us, begun);
+        self.metrics.engine.append_seconds.observe(begun.elapsed().as_secs_f64());
         let begun = Instant::now();
         let signature = self.signer.sign_checkpoint(checkpoint)?;
-        count_us(&self.counters.sign_us, begun);
+        self.metrics.engine.sign_seconds.observe(begun.elapsed().as_secs_f64());
         self.log.seal(checkpoint.height, &signature)?;
         self.crash.reach(Moment::AfterSign, batch);
         Counters::add(&self.counters.batches, 1);
         Counters::add(&self.counters.records, u64::from(checkpoint.count));
+        self.metrics.engine.batch_records.observe(f64::from(checkpoint.count));
         self.height = checkpoint.height;
         let stored =
             SealedBatch { stored: batch.stored().clone(), signature: Some(signature.clone()) };
@@ -152,10 +154,6 @@ impl Sealer {
             Counters::add(&self.counters.events_dropped, 1);
         }
     }
-}
-
-fn count_us(counter: &AtomicU64, begun: Instant) {
-    Counters::add(counter, u64::try_from(begun.elapsed().as_micros()).unwrap_or(0));
 }
 
 /// The pair that a published record is about.

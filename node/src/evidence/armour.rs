@@ -3,33 +3,14 @@
 use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::Evidence;
-use quadrille_protocol::types::{Bounded, Domain, Height, Network, Time};
-use serde::Serialize;
-use serde_json::Value;
+use quadrille_protocol::types::Bounded;
+use serde_json::{Value, json};
 
 use super::{BUNDLE_BYTES, Bundle, Subject};
 use crate::armour::{self, FILE_BYTES, Kind};
 
 // Two digits a byte, and as much again for the readable part.
 const _: () = assert!(4 * BUNDLE_BYTES <= FILE_BYTES);
-
-/// The readable part.
-#[derive(Debug, Serialize)]
-struct Readable<'a> {
-    network: &'a Network,
-    about: String,
-    records: Vec<Line<'a>>,
-}
-
-/// One record of it.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    domain: &'a Domain,
-    height: Height,
-    leaf: u32,
-    time: Time,
-    kind: &'static str,
-}
 
 const fn kind_of(subject: &Subject) -> Kind {
     match subject {
@@ -38,37 +19,45 @@ const fn kind_of(subject: &Subject) -> Kind {
     }
 }
 
+/// What people want to see of it.
+fn readable(bundle: &Bundle) -> Value {
+    let records: Vec<Value> = bundle
+        .evidence
+        .iter()
+        .map(|evidence| {
+            let checkpoint = &evidence.checkpoint.checkpoint;
+            json!({
+                "domain": checkpoint.domain,
+                "height": checkpoint.height,
+                "leaf": evidence.index,
+                "time": checkpoint.time,
+                "kind": evidence.read().map_or("unreadable", |record| record.kind()),
+            })
+        })
+        .collect();
+    json!({
+        "network": bundle.network,
+        "about": bundle.subject.to_string(),
+        "records": records,
+    })
+}
+
 /// The armour as text.
 ///
 /// # Errors
 /// `Q-2207`, which no bundle that was made here gives.
 pub fn to_text(bundle: &Bundle) -> Result<String, Refusal> {
-    let line = |evidence: &'_ Evidence| evidence.read().map_or("unreadable", |known| known.kind());
-    let records = bundle.evidence.iter().map(|evidence| {
-        let checkpoint = &evidence.checkpoint.checkpoint;
-        Line {
-            domain: &checkpoint.domain,
-            height: checkpoint.height,
-            leaf: evidence.index,
-            time: checkpoint.time,
-            kind: line(evidence),
-        }
-    });
-    let readable = Readable {
-        network: &bundle.network,
-        about: bundle.subject.to_string(),
-        records: records.collect(),
-    };
-    armour::wrap(kind_of(&bundle.subject), &bundle.to_bytes(), &readable)
+    armour::wrap(kind_of(&bundle.subject), &bundle.to_bytes(), &readable(bundle))
 }
 
 /// The armour as a value, for an HTTP answer.
-///
-/// # Errors
-/// As [`to_text`].
-pub fn to_json(bundle: &Bundle) -> Result<Value, Refusal> {
-    let text = to_text(bundle)?;
-    serde_json::from_str(&text).map_err(|error| Refusal::new(Code::BadArmour, error.to_string()))
+#[must_use]
+pub fn to_json(bundle: &Bundle) -> Value {
+    let mut value = readable(bundle);
+    value["quadrille"] = json!(kind_of(&bundle.subject));
+    value["version"] = json!(armour::VERSION);
+    value["bytes"] = json!(hex::encode(bundle.to_bytes()));
+    value
 }
 
 /// Reads an armour. Verifies nothing. Bare evidence of one record is a bundle without papers:

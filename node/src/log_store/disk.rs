@@ -23,7 +23,8 @@ pub trait DiskFile: Debug + Send + Sync {
     /// proves nothing: the system may have dropped the pages that it could not write.
     fn sync_data(&mut self) -> io::Result<()>;
 
-    /// Cuts the file off at `length`.
+    /// Cuts the file off at `length`, durably: of a file that only got shorter, `fdatasync` need
+    /// not say so to the disk.
     ///
     /// # Errors
     /// The system's.
@@ -91,7 +92,8 @@ impl DiskFile for RealFile {
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.0.set_len(length)?;
+        self.0.sync_all()
     }
 }
 

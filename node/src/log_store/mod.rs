@@ -252,14 +252,21 @@ impl LogStore {
         let Some(entry) = entry else {
             refuse!(LogOrder, "no batch to take off: {} is not in the index", last.height);
         };
-        self.last = None;
-        if entry.offset() == SEGMENT_HEADER_BYTES {
-            self.remove_active()?;
+        let cut = if entry.offset() == SEGMENT_HEADER_BYTES {
+            self.remove_active()
         } else {
-            self.cut_active(entry.offset())?;
+            self.cut_active(entry.offset())
+        };
+        match cut.and_then(|()| self.last_of_index()) {
+            Ok(before) => {
+                self.last = before;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.failed.get_or_insert_with(|| refusal.clone());
+                Err(refusal)
+            }
         }
-        self.last = self.last_of_index()?;
-        Ok(())
     }
 
     /// The newest snapshot that fits the log.
@@ -420,7 +427,7 @@ impl LogStore {
     /// Cuts the active segment off at `offset`, durably.
     fn cut_active(&mut self, offset: u64) -> Result<(), Refusal> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        let cut = active.file.truncate(offset).and_then(|()| active.file.sync_data());
+        let cut = active.file.truncate(offset);
         let path = active.path.clone();
         cut.map_err(|error| self.fail(&path, &error))?;
         if let Some(active) = &mut self.active {

@@ -55,7 +55,16 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
+    /// Clears away what a stop in the middle of saving left behind.
     pub(super) fn new(dir: PathBuf, log: LogReader) -> Self {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.as_os_str().as_encoded_bytes().ends_with(b".snap.new")
+                && let Err(error) = std::fs::remove_file(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "half a snapshot stays");
+            }
+        }
         Self { dir, log }
     }
 

@@ -109,6 +109,13 @@ impl Conduct {
 
     /// Notes an offence, names it in the log, and says whether the peer is to be cut off.
     pub fn note(&self, domain: &Domain, offence: Offence, what: &str) -> bool {
+        let code = offence.code();
+        tracing::warn!(%domain, %code, ?offence, what, "a peer misbehaves");
+        self.note_quietly(domain, offence)
+    }
+
+    /// Notes an offence without a line for it in the log.
+    pub fn note_quietly(&self, domain: &Domain, offence: Offence) -> bool {
         let now = Instant::now();
         let mut records = self.records();
         let record = records.entry(domain.clone()).or_insert(Record {
@@ -123,7 +130,6 @@ impl Conduct {
         record.forgive(now);
         record.points += offence.points();
         let (code, offences) = (offence.code(), record.offences);
-        tracing::warn!(%domain, %code, offences, ?offence, what, "a peer misbehaves");
         if !record.limited && record.points >= LIMITED {
             record.limited = true;
             self.counters.peers_limited.one();

@@ -23,7 +23,6 @@ use bincode::{Decode, Encode};
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::PeerId;
 use quadrille_protocol::codec;
-use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
     SignedCertificate, SignedGatewayRecord, SignedRotation, VerifiedGatewayRecord,
@@ -32,6 +31,7 @@ use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Bounded, Domain, Network};
 use tokio::sync::watch;
 
+use super::admission::{self, Members};
 use super::conduct::Conduct;
 use super::config::{HELLO_BYTES, HELLO_ROTATIONS};
 use super::host::Host;
@@ -73,6 +73,7 @@ pub struct Doorkeeper {
     pub host: Arc<dyn Host>,
     pub roster: Arc<Roster>,
     pub conduct: Arc<Conduct>,
+    pub members: Arc<Members>,
     /// Our own record; none until we listen.
     pub own: watch::Receiver<Option<SignedGatewayRecord>>,
 }
@@ -164,49 +165,12 @@ impl Doorkeeper {
             refuse!(OwnDomain, "{domain} at {peer}");
         }
         self.conduct.check(&domain)?;
-        self.take_certificate(&domain, certificate.serial, &hello.certificate).await?;
-        self.take_rotations(&domain, &hello.rotations).await?;
+        let host = &*self.host;
+        admission::take_certificate(host, &self.members, &hello.certificate).await?;
+        admission::take_rotations(host, &self.members, &domain, &hello.rotations).await?;
         let record = self.check_gateway(peer, &domain, &hello.gateway)?;
         self.roster.learn(record, Some(hello.feeds))?;
         Ok(domain)
-    }
-
-    async fn take_certificate(
-        &self,
-        domain: &Domain,
-        serial: u64,
-        signed: &SignedCertificate,
-    ) -> Result<(), Refusal> {
-        let host = &self.host;
-        let directory = host.directory();
-        // The directory's own, or an older one: the directory decides, as with any statement.
-        if directory.member(domain).is_ok_and(|member| member.certificate().serial >= serial) {
-            return Ok(());
-        }
-        let (anchors, now) = (host.anchors(), host.now());
-        let verified = anchors.verify_certificate(signed, &directory, now, &HybridSignatures)?;
-        host.admit(verified).await
-    }
-
-    async fn take_rotations(
-        &self,
-        domain: &Domain,
-        rotations: &[SignedRotation],
-    ) -> Result<(), Refusal> {
-        for signed in rotations {
-            let rotation = signed.parse()?;
-            if rotation.domain != *domain {
-                refuse!(WrongDomain, "a rotation of {} from {domain}", rotation.domain);
-            }
-            let directory = self.host.directory();
-            if directory.record(domain, rotation.to_epoch).is_some() {
-                continue;
-            }
-            let anchors = self.host.anchors();
-            let verified = anchors.verify_rotation(signed, &directory, &HybridSignatures)?;
-            self.host.rotate(verified).await?;
-        }
-        Ok(())
     }
 
     fn check_gateway(
@@ -215,7 +179,7 @@ impl Doorkeeper {
         domain: &Domain,
         signed: &SignedGatewayRecord,
     ) -> Result<VerifiedGatewayRecord, Refusal> {
-        let record = verify_gateway(&*self.host, &self.roster, signed)?;
+        let record = admission::verify_gateway(&*self.host, &self.roster, signed)?;
         if record.record().domain != *domain {
             refuse!(WrongDomain, "a gateway record of {} from {domain}", record.record().domain);
         }
@@ -228,21 +192,6 @@ impl Doorkeeper {
         directory.good_key(domain, latest)?;
         Ok(record)
     }
-}
-
-/// Checks a gateway record against the directory. The record known already passes again.
-///
-/// # Errors
-/// Those of `Anchors::verify_gateway_record`.
-pub fn verify_gateway(
-    host: &dyn Host,
-    roster: &Roster,
-    signed: &SignedGatewayRecord,
-) -> Result<VerifiedGatewayRecord, Refusal> {
-    let domain = signed.parse()?.domain;
-    let below = roster.sequence(&domain).and_then(|sequence| sequence.checked_sub(1));
-    let (anchors, directory) = (host.anchors(), host.directory());
-    anchors.verify_gateway_record(signed, &directory, below, host.now(), &HybridSignatures)
 }
 
 fn refused_us(refusal: Refusal) -> Refusal {

@@ -14,13 +14,18 @@
 //! * Every queue, table and wait has a bound in `config` or beside its use.
 //! * Whatever a peer sends, the worst that happens to us is that we lose the connection to it.
 
+mod admission;
 mod conduct;
 mod config;
 mod counters;
+mod directory;
+mod gossip;
 mod hello;
 pub mod host;
 mod own;
 mod packet;
+mod pages;
+mod rate;
 mod retry;
 mod roster;
 mod session;
@@ -32,20 +37,24 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::Swarm;
 use libp2p::identity::Keypair;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::types::Domain;
-use tokio::sync::{mpsc, watch};
+use quadrille_protocol::identity::VerifiedGatewayRecord;
+use quadrille_protocol::types::{AssetPair, Domain, Uai};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use admission::Members;
 use conduct::Conduct;
 use config::COMMAND_QUEUE;
 use hello::Doorkeeper;
 use host::Host;
 use own::Own;
+use pages::Pages;
 use roster::Roster;
 use session::Sessions;
 use shared::Shared;
@@ -53,6 +62,7 @@ use swarm::{Behaviour, Command, Driver};
 
 pub use config::{MeshConfig, Rate, Timing};
 pub use counters::{Counter, Counters};
+pub use gossip::NOTICE_BYTES;
 pub use libp2p::{Multiaddr, PeerId};
 
 /// What is known of a peer, for operators.
@@ -123,6 +133,7 @@ impl Mesh {
         let shared = Arc::new(Shared {
             roster: Arc::new(Roster::default()),
             conduct: Arc::new(Conduct::new(counters.clone(), config.timing.block_first)),
+            members: Arc::new(Members::default()),
             counters,
             stop: CancellationToken::new(),
             config,
@@ -134,7 +145,8 @@ impl Mesh {
         let tasks = TaskTracker::new();
         let control = swarm.behaviour().streams.new_control();
         let sessions = Arc::new(Sessions::new(shared.clone(), control.clone(), tasks.clone()));
-        accept_sessions(control, &sessions, &shared, &tasks)?;
+        accept_sessions(control.clone(), &sessions, &shared, &tasks)?;
+        Pages::start(shared.clone(), control, tasks.clone())?;
         let own = Own::new(&keypair.public(), listening, signed)?;
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let mut driver = Driver::new(swarm, shared.clone(), sessions.clone(), own, receiver)?;
@@ -156,11 +168,12 @@ fn build_swarm(
         host: shared.host.clone(),
         roster: shared.roster.clone(),
         conduct: shared.conduct.clone(),
+        members: shared.members.clone(),
         own,
     };
     let transport = transport::build(keypair, &shared.config, door, shared.counters.clone())?;
-    let network = shared.host.anchors().network.as_str();
-    let behaviour = Behaviour::new(keypair, &shared.config, network);
+    let network = &shared.host.anchors().network;
+    let behaviour = Behaviour::new(keypair, &shared.config, network)?;
     let config = libp2p::swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(config::IDLE_CONNECTION)
         .with_max_negotiating_inbound_streams(transport::STREAMS_PER_PEER);
@@ -255,6 +268,36 @@ impl MeshHandle {
         self.inner.shared.conduct.pardon(domain);
     }
 
+    /// Publishes the evidence of a notice of ours, at most [`NOTICE_BYTES`]: to everybody who
+    /// listens to all notices, and to those who listen to `pair`.
+    ///
+    /// # Errors
+    /// `Q-2013` after the end; `Q-1803` too much waits: the notice is not published.
+    pub fn publish(&self, pair: Option<AssetPair>, evidence: Bytes) -> Result<(), Refusal> {
+        self.command(Command::Publish(pair, evidence))
+    }
+
+    /// Looks a domain's gateway record up over the mesh: the highest one that verifies.
+    ///
+    /// # Errors
+    /// `Q-1205` no such member; `Q-2011` none found; `Q-1803` too much waits; `Q-2013`.
+    pub async fn find_gateway(&self, domain: &Domain) -> Result<VerifiedGatewayRecord, Refusal> {
+        self.inner.shared.host.directory().member(domain)?;
+        let (answer, receiver) = oneshot::channel();
+        self.command(Command::FindGateway(domain.clone(), answer))?;
+        receiver.await.map_err(|_| stopped())?
+    }
+
+    /// Looks up which members deal in an asset, by their own signed word.
+    ///
+    /// # Errors
+    /// `Q-1803` too much waits; `Q-2013`.
+    pub async fn providers(&self, uai: &Uai) -> Result<Vec<Domain>, Refusal> {
+        let (answer, receiver) = oneshot::channel();
+        self.command(Command::Providers(uai.clone(), answer))?;
+        receiver.await.map_err(|_| stopped())?
+    }
+
     /// Signs our gateway record anew and publishes it: after a rotation, or a new service.
     ///
     /// # Errors
@@ -275,7 +318,11 @@ impl MeshHandle {
             mpsc::error::TrySendError::Full(_) => {
                 Refusal::new(Code::QueueFull, "requests to the mesh")
             }
-            mpsc::error::TrySendError::Closed(_) => Refusal::new(Code::MeshStopped, "the mesh"),
+            mpsc::error::TrySendError::Closed(_) => stopped(),
         })
     }
+}
+
+fn stopped() -> Refusal {
+    Refusal::new(Code::MeshStopped, "the mesh")
 }

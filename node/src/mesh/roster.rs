@@ -12,7 +12,7 @@ use libp2p::{Multiaddr, PeerId};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{GatewayPeer, VerifiedGatewayRecord};
 use quadrille_protocol::refuse;
-use quadrille_protocol::types::Domain;
+use quadrille_protocol::types::{Domain, Uai};
 
 use super::config::DIAL_ADDRESSES;
 
@@ -137,6 +137,16 @@ impl Roster {
         gateways
             .filter(|(_, gateway)| inner.connected.contains(&gateway.peer))
             .map(|(domain, gateway)| (domain.clone(), gateway.peer))
+            .collect()
+    }
+
+    /// Every domain whose record says that it deals in an asset.
+    pub fn dealers(&self, uai: &Uai) -> Vec<Domain> {
+        let inner = self.inner();
+        let gateways = inner.gateways.iter();
+        gateways
+            .filter(|(_, gateway)| gateway.record.record().services.contains(uai))
+            .map(|(domain, _)| domain.clone())
             .collect()
     }
 

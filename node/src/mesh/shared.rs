@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quadrille_protocol::types::Domain;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Members;
 use super::conduct::{Conduct, Offence};
 use super::config::MeshConfig;
 use super::counters::Counters;
@@ -17,6 +18,7 @@ pub struct Shared {
     pub config: MeshConfig,
     pub roster: Arc<Roster>,
     pub conduct: Arc<Conduct>,
+    pub members: Arc<Members>,
     pub counters: Arc<Counters>,
     /// Cancelled when the mesh is to stop.
     pub stop: CancellationToken,
@@ -26,5 +28,11 @@ impl Shared {
     /// Notes an offence; true when the peer is cut off now.
     pub fn offend(&self, domain: &Domain, offence: Offence, what: &str) -> bool {
         self.conduct.note(domain, offence, what)
+    }
+
+    /// As [`Shared::offend`] for what comes in floods: the points count, the log has a line for
+    /// a flood only when it changes how the peer stands.
+    pub fn offend_quietly(&self, domain: &Domain, offence: Offence) {
+        self.conduct.note_quietly(domain, offence);
     }
 }

@@ -9,17 +9,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
+use libp2p::identity::Keypair;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, NetworkBehaviour, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, connection_limits, identify, ping};
+use libp2p::{Multiaddr, PeerId, connection_limits, gossipsub, identify, ping};
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::types::Domain;
+use quadrille_protocol::types::{AssetPair, Domain, Network, Uai};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::config::{CONNECTIONS_PER_PEER, DIALS_PER_TICK, MeshConfig, PENDING_CONNECTIONS};
+use super::directory::{self, GatewayAnswer, Kademlia, Lookups, ProvidersAnswer};
+use super::gossip::{self, Gossip, Judged, Notices};
 use super::own::Own;
 use super::retry::Backoff;
 use super::session::Sessions;
@@ -34,12 +38,17 @@ pub struct Behaviour {
     limits: connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    gossip: Gossip,
+    kademlia: Kademlia,
     pub(super) streams: libp2p_stream::Behaviour,
 }
 
 impl Behaviour {
     /// The protocols of a node with this key.
-    pub fn new(keypair: &libp2p::identity::Keypair, config: &MeshConfig, network: &str) -> Self {
+    ///
+    /// # Errors
+    /// `Q-2014`, which our constants rule out.
+    pub fn new(keypair: &Keypair, config: &MeshConfig, network: &Network) -> Result<Self, Refusal> {
         let limits = connection_limits::ConnectionLimits::default()
             .with_max_pending_incoming(Some(PENDING_CONNECTIONS))
             .with_max_pending_outgoing(Some(PENDING_CONNECTIONS))
@@ -47,12 +56,14 @@ impl Behaviour {
             .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER));
         let about = identify::Config::new(format!("/quadrille/{network}/1"), keypair.public())
             .with_agent_version(concat!("quadrille/", env!("CARGO_PKG_VERSION")).to_owned());
-        Self {
+        Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             identify: identify::Behaviour::new(about),
             ping: ping::Behaviour::new(ping::Config::new()),
+            gossip: gossip::build(keypair, network)?,
+            kademlia: directory::build(keypair.public().to_peer_id(), network)?,
             streams: libp2p_stream::Behaviour::new(),
-        }
+        })
     }
 }
 
@@ -62,6 +73,12 @@ pub enum Command {
     Disconnect(Domain),
     /// Sign our gateway record anew and publish it.
     Refresh,
+    /// Publish a notice.
+    Publish(Option<AssetPair>, Bytes),
+    /// Find a domain's gateway record.
+    FindGateway(Domain, GatewayAnswer),
+    /// Find who deals in an asset.
+    Providers(Uai, ProvidersAnswer),
 }
 
 /// What is dialled.
@@ -80,6 +97,11 @@ pub struct Driver {
     pub(super) sessions: Arc<Sessions>,
     pub(super) own: Own,
     commands: mpsc::Receiver<Command>,
+    notices: Notices,
+    judged: mpsc::Receiver<Judged>,
+    lookups: Lookups,
+    /// Somebody has come, or our record has changed, since it was last published.
+    unpublished: bool,
     backoffs: BTreeMap<Target, Backoff>,
     established: HashMap<PeerId, Instant>,
     ping_failures: HashMap<PeerId, u32>,
@@ -108,12 +130,17 @@ impl Driver {
                 split_peer(address).map(|(peer, address)| (domain.clone(), peer, address))
             })
             .collect::<Result<_, _>>()?;
+        let (notices, judged) = Notices::new(&shared);
         Ok(Self {
             swarm,
             shared,
             sessions,
             own,
             commands,
+            notices,
+            judged,
+            lookups: Lookups::new(),
+            unpublished: true,
             backoffs: BTreeMap::new(),
             established: HashMap::new(),
             ping_failures: HashMap::new(),
@@ -167,6 +194,9 @@ impl Driver {
                     Some(command) => self.on_command(command),
                     None => return,
                 },
+                Some(judged) = self.judged.recv() => {
+                    gossip::report(&mut self.swarm.behaviour_mut().gossip, &self.shared, &judged);
+                }
                 _ = tick.tick() => self.look_around(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
@@ -180,8 +210,26 @@ impl Driver {
                     self.disconnect(peer);
                 }
             }
-            Command::Refresh => self.own.renew(&self.shared),
+            Command::Refresh => self.renew(),
+            Command::Publish(pair, evidence) => {
+                let (gossip, topics) =
+                    (&mut self.swarm.behaviour_mut().gossip, self.notices.topics());
+                gossip::publish(gossip, topics, &self.shared, pair.as_ref(), &evidence);
+            }
+            Command::FindGateway(domain, answer) => {
+                let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                self.lookups.find(kademlia, domain, Some(answer));
+            }
+            Command::Providers(uai, answer) => {
+                let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                self.lookups.providers(kademlia, uai, answer);
+            }
         }
+    }
+
+    fn renew(&mut self) {
+        self.own.renew(&self.shared);
+        self.unpublished = true;
     }
 
     fn disconnect(&mut self, peer: PeerId) {
@@ -191,16 +239,14 @@ impl Driver {
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {
-                if num_established.get() == 1 {
-                    self.on_connected(peer_id);
-                }
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. }
+                if num_established.get() == 1 =>
+            {
+                self.on_connected(peer_id);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established, cause, .. } => {
-                if num_established == 0 {
-                    let why = cause.map(|cause| cause.to_string()).unwrap_or_default();
-                    self.on_disconnected(peer_id, &why);
-                }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+                let why = cause.map(|cause| cause.to_string()).unwrap_or_default();
+                self.on_disconnected(peer_id, &why);
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 self.on_dial_failed(peer_id, &error);
@@ -212,11 +258,11 @@ impl Driver {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.own.listening(address);
-                self.own.renew(&self.shared);
+                self.renew();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.own.not_listening(&address);
-                self.own.renew(&self.shared);
+                self.renew();
             }
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             // The rest (new addresses of others, dials begun, listeners closed) changes nothing.
@@ -239,8 +285,32 @@ impl Driver {
                     }
                 }
             },
+            BehaviourEvent::Gossip(event) => self.on_gossip(event),
+            BehaviourEvent::Kademlia(event) => {
+                let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                self.lookups.on_event(kademlia, &self.shared, event);
+            }
             BehaviourEvent::Identify(_) | BehaviourEvent::Streams(()) => {}
             BehaviourEvent::Limits(never) => match never {},
+        }
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let taken =
+                    self.notices.take(&self.shared, propagation_source, message_id, message);
+                if let Some(judged) = taken {
+                    gossip::report(&mut self.swarm.behaviour_mut().gossip, &self.shared, &judged);
+                }
+            }
+            gossipsub::Event::SlowPeer { peer_id, .. } => {
+                self.shared.counters.slow_peers.one();
+                tracing::debug!(peer = %peer_id, "a peer is too slow for gossip");
+            }
+            gossipsub::Event::Subscribed { .. }
+            | gossipsub::Event::Unsubscribed { .. }
+            | gossipsub::Event::GossipsubNotSupported { .. } => {}
         }
     }
 
@@ -253,6 +323,10 @@ impl Driver {
             // Another node has taken its place since the handshake.
             return self.disconnect(peer);
         };
+        for address in shared.roster.addresses(&domain) {
+            self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
+        }
+        self.unpublished = true;
         if shared.host.is_validator() && shared.roster.feeds(&domain) {
             self.sessions.connected(&domain);
         }
@@ -304,6 +378,8 @@ impl Driver {
         }
         let directory = self.shared.host.directory();
         for (domain, peer) in self.shared.roster.connected_domains() {
+            let (_, points) = self.shared.conduct.of(&domain);
+            self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
             let key = directory.member(&domain).and_then(|member| {
                 let (latest, _) = member.latest()?;
                 directory.good_key(&domain, latest)
@@ -316,10 +392,25 @@ impl Driver {
         }
         self.dial_wanted();
         if self.own.is_due(&self.shared) {
-            self.own.renew(&self.shared);
+            self.renew();
         }
+        self.publish_own();
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        gossip::listen(gossip, self.notices.topics(), &self.shared);
         let quiet = self.shared.config.timing.retry_most;
         self.backoffs.retain(|_, backoff| !backoff.is_forgotten(quiet));
+    }
+
+    /// Publishes our record when somebody is there to keep it.
+    fn publish_own(&mut self) {
+        if !self.unpublished || self.established.is_empty() {
+            return;
+        }
+        if let Some(signed) = self.own.signed() {
+            let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+            self.lookups.publish(kademlia, &self.shared, &signed);
+            self.unpublished = false;
+        }
     }
 
     fn dial_wanted(&mut self) {
@@ -339,9 +430,14 @@ impl Driver {
             {
                 continue;
             }
-            if let Some((peer, addresses)) = self.whereabouts(&domain) {
-                dialled += 1;
-                self.dial(peer, addresses);
+            dialled += 1;
+            match self.whereabouts(&domain) {
+                Some((peer, addresses)) => self.dial(peer, addresses),
+                None => {
+                    let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                    self.lookups.find(kademlia, domain.clone(), None);
+                    self.fail(Target::Domain(domain));
+                }
             }
         }
         for (peer, address) in self.bootstrap.clone() {

@@ -13,8 +13,9 @@ use quadrille_protocol::validator::Command;
 use tokio::sync::Mutex;
 
 use crate::engine::{Engine, EngineError};
-use crate::evidence::Cutter;
+use crate::evidence::Evidences;
 use crate::index::{Index, Place};
+use crate::log_store::LogReader;
 use crate::mesh::host::LiveOffers;
 
 /// For how long a list is shown again.
@@ -24,14 +25,14 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct OwnBook {
     index: Index,
-    evidence: Cutter,
+    evidence: Arc<Evidences<LogReader>>,
     last: Arc<Mutex<Option<(Instant, LiveOffers)>>>,
 }
 
 impl OwnBook {
     /// From this index and log.
     #[must_use]
-    pub fn new(index: Index, evidence: Cutter) -> Self {
+    pub fn new(index: Index, evidence: Arc<Evidences<LogReader>>) -> Self {
         Self { index, evidence, last: Arc::default() }
     }
 
@@ -73,8 +74,8 @@ impl OwnBook {
         }
         let evidence = self.evidence.clone();
         let cut = move || {
-            let root = evidence.cut(Place { height, leaf })?;
-            let offers = places.into_iter().map(|place| evidence.cut(place));
+            let root = evidence.at(Place { height, leaf })?;
+            let offers = places.into_iter().map(|place| evidence.at(place));
             Ok(LiveOffers { root, offers: offers.collect::<Result<_, Refusal>>()? })
         };
         engine.verifier().run(cut).await

@@ -1,18 +1,23 @@
 //! What the core reports: into the log, and what the node does about it by itself.
 
+use std::sync::Arc;
+
+use quadrille_protocol::log::OutcomeKind;
 use quadrille_protocol::validator::Event;
 use tokio::sync::mpsc;
 
 use crate::mesh::MeshHandle;
+use crate::telemetry::{Metrics, Outcome};
 
 /// Logs events until the engine is gone. When the core finds that it has lost statements, all
 /// sessions are ended and connected anew: claims are made on connecting, and a new connection is
 /// the fence behind which nothing of before can arrive.
-pub async fn follow(mut events: mpsc::Receiver<Event>, mesh: MeshHandle) {
+pub async fn follow(mut events: mpsc::Receiver<Event>, mesh: MeshHandle, metrics: Arc<Metrics>) {
     while let Some(event) = events.recv().await {
         log(&event);
+        count(&event, &metrics);
         if matches!(event, Event::Recovering { .. }) {
-            mesh.reconnect_all().await;
+            mesh.reconnect_all();
         }
     }
 }
@@ -45,5 +50,25 @@ fn log(event: &Event) {
         Event::Unresolved { height, what } => {
             tracing::error!(%height, what, "a lost statement does not fit the books; frozen until resolved");
         }
+    }
+}
+
+fn count(event: &Event, metrics: &Metrics) {
+    match event {
+        Event::Final { outcome: OutcomeKind::Settle, .. } => {
+            metrics.settlement_final(Outcome::Settled);
+        }
+        Event::Final { outcome: OutcomeKind::Refund, .. } => {
+            metrics.settlement_final(Outcome::Refunded);
+        }
+        Event::Misbehaved { refusal, .. } => metrics.refused(refusal.code),
+        Event::Entry { .. }
+        | Event::Refused { .. }
+        | Event::Settlement { .. }
+        | Event::Suspended { .. }
+        | Event::PeerLostState { .. }
+        | Event::Recovering { .. }
+        | Event::Recovered
+        | Event::Unresolved { .. } => {}
     }
 }

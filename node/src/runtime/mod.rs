@@ -8,37 +8,42 @@
 
 mod book;
 mod events;
-mod history;
 mod host;
+mod metrics;
 mod open;
+mod ports;
 mod setup;
 mod snapshots;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::record::Founding;
-use quadrille_protocol::types::Epoch;
 use quadrille_protocol::validator::Command;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use book::OwnBook;
 pub use host::{HostParts, NodeHost};
 pub use setup::Setup;
 
+use crate::api::ports::History;
+use crate::api::tokens::Tokens;
+use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
-use crate::evidence::Cutter;
+use crate::evidence::Evidences;
 use crate::files::{self, Access};
-use crate::index::{Index, Indexer};
-use crate::log_store::LogStore;
+use crate::index::{INDEX_QUEUE, Index, Indexer};
+use crate::log_store::{LogReader, LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
-use crate::signer::{LocalSigner, Signer};
+use crate::signer::Signer;
+use crate::telemetry::{Levels, Metrics};
 
+/// How long requests in progress may take when the node stops.
+const API_GRACE: Duration = Duration::from_secs(5);
 /// How often a draining node looks whether everything has ended.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 
@@ -81,57 +86,76 @@ pub struct Node {
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Node {
-    /// Starts everything; returns when the node can be used.
-    ///
-    /// # Errors
-    /// Whatever stands in the way, coded; nothing is left running.
-    pub async fn start(setup: Setup) -> Result<Self, Refusal> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// The log, the index and the engine over them, running.
+struct Core {
+    running: Running,
+    index: Index,
+    indexer: Indexer,
+    evidence: Arc<Evidences<LogReader>>,
+    log: LogReader,
+    snapshots: Snapshots,
+}
+
+impl Core {
+    fn start(
+        setup: &Setup,
+        signer: &Arc<dyn Signer>,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Refusal> {
         let now = clock.now();
-        let certificate = setup.certificate(now)?;
-        let signer: Arc<dyn Signer> = Arc::new(setup.signer()?);
-        let (mut log, opening) = LogStore::open(&setup.data_dir)?;
+        let (mut log, opening) = LogStore::open(&setup.config.dir)?;
         if opening.torn_bytes > 0 {
             tracing::warn!(bytes = opening.torn_bytes, "a torn tail was cut off the log");
         }
-        let founding = Founding {
-            network: setup.anchors.network.clone(),
-            domain: certificate.certificate().domain.clone(),
-            epoch: certificate.certificate().epoch,
-            time: now,
-        };
+        let certificate = setup.certificate.parse()?;
         let boundary = open::Boundary {
             settings: &|| setup.settings(),
-            founding,
-            certificate: &certificate,
-            signer: &*signer,
-            guard_apart: setup.guard_apart,
+            founding: Founding {
+                network: certificate.network,
+                domain: certificate.domain,
+                epoch: certificate.epoch,
+                time: now,
+            },
+            certificate: &|| setup.verified_certificate(now),
+            signer: &**signer,
+            guard_apart: setup.config.guard_is_apart(),
             now,
         };
         let opened = open::open(&mut log, &opening, &boundary)?;
-        tracing::info!(
-            height = %opened.height,
-            snapshot = ?opened.snapshot,
-            replayed = opened.replayed,
-            "log opened"
-        );
+        let open::Opened { validator, height, snapshot, replayed } = opened;
+        tracing::info!(%height, ?snapshot, replayed, "log opened");
         let index = Index::open(&setup.layout.index())?;
         index.catch_up(&log.reader(), log.head())?;
-        let cutter = Cutter::new(Arc::new(log.reader()));
-        let snapshots = log.snapshots();
-        let log_counters = log.counters();
+        let evidence = Arc::new(Evidences::new(log.reader(), index.clone()));
+        let (snapshots, reader) = (log.snapshots(), log.reader());
+        metrics::storage(metrics, log.counters(), index.clone());
         let (indexing, batches) = mpsc::channel(INDEX_QUEUE);
         let indexer = Indexer::spawn(index.clone(), batches)?;
-        let parts = Parts {
-            validator: opened.validator,
+        let running = engine::start(Parts {
+            validator,
             log,
             signer: signer.clone(),
             index: index.clone(),
             indexing,
             clock: clock.clone(),
-        };
-        let mut running = engine::start(parts)?;
+            metrics: metrics.clone(),
+        })?;
+        Ok(Self { running, index, indexer, evidence, log: reader, snapshots })
+    }
+}
+
+impl Node {
+    /// Starts everything; returns when the node can be used.
+    ///
+    /// # Errors
+    /// Whatever stands in the way, coded; nothing is left running.
+    pub async fn start(setup: Setup, levels: Levels) -> Result<Self, Refusal> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let signer: Arc<dyn Signer> = Arc::new(setup.signer()?);
+        let metrics = Arc::new(Metrics::new());
+        let core = Core::start(&setup, &signer, &clock, &metrics)?;
+        let Core { mut running, index, indexer, evidence, log, snapshots } = core;
         let engine = running.engine.clone();
         let host = NodeHost::new(HostParts {
             engine: engine.clone(),
@@ -139,18 +163,32 @@ impl Node {
             anchors: setup.anchors.clone(),
             signer,
             clock: clock.clone(),
-            certificate: certificate.signed().clone(),
+            certificate: setup.certificate.clone(),
             rotations: Vec::new(),
             wanted: setup.wanted.clone(),
-            book: OwnBook::new(index.clone(), cutter.clone()),
+            book: OwnBook::new(index.clone(), evidence.clone()),
         });
-        let mesh = Mesh::start(setup.mesh.clone(), &setup.gateway_seed, Arc::new(host)).await?;
-        let history = History::new(index.clone(), cutter, setup.anchors.clone());
-        let server = setup.serve(&engine, history, mesh.clone(), clock, log_counters).await?;
+        let seed = *setup.gateway_seed();
+        let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
+        metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
+        let node = api::Node {
+            core: Arc::new(engine.clone()),
+            history: History {
+                index,
+                log: Arc::new(log),
+                bundles: Arc::new(ports::BundlePort { evidence }),
+            },
+            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
+            tokens: Arc::new(Tokens::new(setup.layout.tokens())),
+            metrics: metrics.clone(),
+            levels,
+        };
+        let server = Server::start(setup.api_settings(), node).await?;
+        let every = setup.config.engine.snapshot_batches;
         let tasks = vec![
-            tokio::spawn(events::follow(running.take_events(), mesh.clone())),
-            tokio::spawn(publish(running.take_publications(), mesh.clone())),
-            tokio::spawn(snapshots::keep(engine.clone(), snapshots.clone(), setup.snapshot_batches)),
+            tokio::spawn(events::follow(running.events()?, mesh.clone(), metrics)),
+            tokio::spawn(publish(running.publications()?, mesh.clone())),
+            tokio::spawn(snapshots::keep(engine.clone(), snapshots.clone(), every)),
         ];
         let endpoints = Endpoints {
             pid: std::process::id(),
@@ -160,6 +198,7 @@ impl Node {
             p2p: mesh.listen_addresses().iter().map(ToString::to_string).collect(),
             peer_id: mesh.peer_id().to_string(),
         };
+        let (data_dir, drain) = (setup.config.dir.clone(), setup.drain);
         let node = Self {
             engine,
             running,
@@ -168,8 +207,8 @@ impl Node {
             indexer,
             snapshots,
             endpoints,
-            data_dir: setup.data_dir.clone(),
-            drain: setup.drain,
+            data_dir,
+            drain,
             tasks,
         };
         node.write_endpoints()?;
@@ -209,13 +248,13 @@ impl Node {
         for task in &self.tasks {
             task.abort();
         }
-        self.server.stop().await;
         self.mesh.shutdown().await;
         let path = Endpoints::path(&self.data_dir);
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(%error, path = %path.display(), "endpoints not removed");
         }
-        let Self { running, indexer, engine, .. } = self;
+        let Self { running, indexer, engine, server, .. } = self;
+        server.shutdown(API_GRACE).await;
         drop(engine);
         match running.joined().await {
             End::Failed(refusal) => return Err(refusal),
@@ -257,6 +296,9 @@ impl Node {
 /// Hands publications to the mesh.
 async fn publish(mut publications: mpsc::Receiver<engine::Publication>, mesh: MeshHandle) {
     while let Some(publication) = publications.recv().await {
-        mesh.publish(publication.pair, publication.evidence).await;
+        if let Err(refusal) = mesh.publish(publication.pair, publication.evidence) {
+            // Late joiners and whoever missed it learn of it from the book's root.
+            tracing::warn!(%refusal, "not published");
+        }
     }
 }

@@ -20,8 +20,8 @@ pub struct Boundary<'a> {
     pub settings: &'a dyn Fn() -> Settings,
     /// What the log begins with, should it be empty.
     pub founding: Founding,
-    /// Our certificate.
-    pub certificate: &'a VerifiedCertificate,
+    /// Our certificate, verified: only a new log needs it, an old one knows it.
+    pub certificate: &'a dyn Fn() -> Result<VerifiedCertificate, Refusal>,
     /// The signer, with its guard.
     pub signer: &'a dyn Signer,
     /// Whether the guard is kept where a restored log does not take it along.
@@ -96,9 +96,9 @@ fn found(boundary: &Boundary<'_>) -> Result<Opened, Refusal> {
         let what = format!("the log is empty, and the guard has signed height {}", guard.height);
         return Err(Refusal::new(Code::LogMissing, what));
     }
-    let certificates = std::slice::from_ref(boundary.certificate);
+    let certificates = [(boundary.certificate)()?];
     let founding = boundary.founding.clone();
-    let validator = Validator::found((boundary.settings)(), founding, certificates);
+    let validator = Validator::found((boundary.settings)(), founding, &certificates);
     let validator = validator.map_err(fault)?;
     Ok(Opened { validator, height: Height(0), snapshot: None, replayed: 0 })
 }

@@ -1,11 +1,9 @@
 //! What a node is started with: configuration, keys and papers, checked together.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
-use quadrille_protocol::crypto::hash::PreimageSeed;
-use quadrille_protocol::crypto::suite::HybridSignatures;
+use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
     Address, Anchors, Certificate, Directory, SignedCertificate, VerifiedCertificate,
@@ -14,11 +12,12 @@ use quadrille_protocol::types::{Domain, Time};
 use quadrille_protocol::validator::Settings;
 use zeroize::Zeroizing;
 
+use crate::api::{ApiSettings, Rate};
 use crate::armour::{self, Kind};
 use crate::config::{Config, Layout};
-use crate::mesh::{MeshConfig, Rate};
+use crate::mesh::{self, MeshConfig};
 use crate::network_file::NetworkFile;
-use crate::signer::Keys;
+use crate::signer::{GuardFile, Keys, LocalSigner};
 
 /// How long a stopping node waits for open settlements.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -71,7 +70,7 @@ impl Setup {
     /// The core's settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let mut settings = Settings::new(PreimageSeed::new(self.keys.preimage_seed()));
+        let mut settings = Settings::new(self.keys.preimages());
         settings.settlement_life_ms = self.config.settlement.life_ms;
         settings.reveal_margin_ms = self.config.settlement.reveal_margin_ms;
         settings
@@ -89,23 +88,40 @@ impl Setup {
     /// What the node's libp2p key is made from.
     #[must_use]
     pub fn gateway_seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(*self.keys.gateway_seed())
+        self.keys.gateway_seed.clone()
     }
 
-    /// The data directory.
+    /// The signer over our keys, with its guard.
+    ///
+    /// # Errors
+    /// Those of opening the guard.
+    pub fn signer(&self) -> Result<LocalSigner, Refusal> {
+        let (network, domain) = (&self.keys.network, &self.keys.domain);
+        let guard = GuardFile::open(&self.config.guard_dir(), network, domain)?;
+        LocalSigner::new(&self.keys, guard)
+    }
+
+    /// How the HTTP interface is to run.
     #[must_use]
-    pub fn data_dir(&self) -> PathBuf {
-        self.config.dir.clone()
+    pub fn api_settings(&self) -> ApiSettings {
+        let api = &self.config.api;
+        let per_second = f64::from(api.orders_per_second);
+        let per_minute = f64::from(api.refusals_per_minute);
+        ApiSettings {
+            connections: api.max_connections,
+            answer_timeout: Duration::from_millis(api.request_timeout_ms),
+            subscribers: api.event_subscribers,
+            orders: Rate { per_second, burst: 2.0 * per_second },
+            refused: Rate { per_second: per_minute / 60.0, burst: per_minute },
+            reveal_margin_ms: self.config.settlement.reveal_margin_ms,
+            ..ApiSettings::at(api.listen)
+        }
     }
 }
 
-fn check_papers(
-    certificate: &Certificate,
-    keys: &Keys,
-    anchors: &Anchors,
-) -> Result<(), Refusal> {
+fn check_papers(certificate: &Certificate, keys: &Keys, anchors: &Anchors) -> Result<(), Refusal> {
     let (domain, network) = (&certificate.domain, &certificate.network);
-    if domain != keys.domain() || network != keys.network() {
+    if *domain != keys.domain || *network != keys.network {
         let what = format!("the certificate is of {domain} in {network}");
         return Err(Refusal::new(Code::WrongDomain, what));
     }
@@ -113,8 +129,8 @@ fn check_papers(
         let what = format!("the network file is of {}, not of {network}", anchors.network);
         return Err(Refusal::new(Code::WrongNetwork, what));
     }
-    let ours = keys.public_key(certificate.epoch);
-    if ours.as_ref() != Some(&certificate.signing_key) {
+    let ours = keys.key(certificate.epoch).map(SecretKey::public);
+    if ours != Some(&certificate.signing_key) {
         let epoch = certificate.epoch;
         let what = format!("the key file has no such key for epoch {epoch}");
         return Err(Refusal::new(Code::BadKey, what));
@@ -142,7 +158,7 @@ fn mesh_config(config: &Config, network: &NetworkFile) -> Result<MeshConfig, Ref
         peers,
         quic: options.quic,
         connections: u32::try_from(options.max_connections).unwrap_or(u32::MAX),
-        notices_per_peer: Rate {
+        notices_per_peer: mesh::Rate {
             burst: options.gossip_burst,
             each: options.gossip_per_10s,
             period: GOSSIP_PERIOD,

@@ -62,8 +62,8 @@ impl GuardFile {
     /// Opens the guard in `dir`, or begins one that has noted nothing.
     ///
     /// # Errors
-    /// `Q-1901` another process has it; `Q-1907` another domain's; `Q-1908` another version's;
-    /// `Q-1911` neither slot is whole; `Q-1912` the disk fails.
+    /// `Q-1901` another process has it; `Q-1907` another domain's; `Q-1911` neither slot is whole;
+    /// `Q-1912` the disk fails.
     pub fn open(dir: &Path, network: &Network, domain: &Domain) -> Result<Self, Refusal> {
         let path = dir.join("guard");
         let failed = |error: io::Error| guard_failed(&path, &error);

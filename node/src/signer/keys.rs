@@ -12,7 +12,7 @@ use std::fmt;
 
 use quadrille_protocol::crypto::hash::PreimageSeed;
 use quadrille_protocol::crypto::seal::SealingKey;
-use quadrille_protocol::crypto::suite::{SecretKey, Suite};
+use quadrille_protocol::crypto::suite::{PublicKey, SecretKey, Suite};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::limits;
 use quadrille_protocol::refuse;
@@ -78,6 +78,12 @@ impl Keys {
     #[must_use]
     pub fn key(&self, epoch: Epoch) -> Option<&SecretKey> {
         self.epochs.iter().find(|(known, _)| *known == epoch).map(|(_, key)| key)
+    }
+
+    /// The public key of an epoch.
+    #[must_use]
+    pub fn public_key(&self, epoch: Epoch) -> Option<PublicKey> {
+        self.key(epoch).map(|key| key.public().clone())
     }
 
     /// The seed of the settlements' secrets, as the core wants it.

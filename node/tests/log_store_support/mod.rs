@@ -84,6 +84,10 @@ pub struct Faults {
     pub short: AtomicU64,
     /// Bytes until the disk is full; `u64::MAX` means never.
     pub room: AtomicU64,
+    /// Bytes written so far.
+    pub written: AtomicU64,
+    /// Syncs of files so far.
+    pub syncs: AtomicU64,
 }
 
 /// The real disk with faults.
@@ -120,6 +124,7 @@ impl DiskFile for FaultyFile {
         if room < u64::MAX {
             self.1.room.store(room - most, Ordering::Relaxed);
         }
+        self.1.written.fetch_add(most, Ordering::Relaxed);
         self.0.write_at(offset, &bytes[..usize::try_from(most).unwrap()])
     }
 
@@ -130,6 +135,7 @@ impl DiskFile for FaultyFile {
         if self.1.lying_sync.load(Ordering::Relaxed) {
             return Ok(());
         }
+        self.1.syncs.fetch_add(1, Ordering::Relaxed);
         self.0.sync_data()
     }
 

@@ -175,7 +175,7 @@ codes! {
     1915 WrongPassphrase "wrong passphrase", "Give the passphrase that the file was made with.";
     1916 OpenToOthers "secret file is open to other users", "Run the command in the message.";
     1917 SecretFileDamaged "secret file is damaged", "Restore it from its backup.";
-    1918 SecretFileExists "secret file exists already",
+    1918 SecretFileExists "file exists already",
         "Choose another path; a file with secrets is never overwritten.";
     1919 SecretFileFailed "secret file cannot be read or written",
         "Check the path, its owner and the disk.";
@@ -252,14 +252,13 @@ codes! {
     2203 UnknownOption "no such option", "Check its spelling; quadrille.toml lists all options.";
     2204 CannotRead "file cannot be read", "Check the path and who may read it.";
     2205 CannotWrite "file cannot be written", "Check the path, the permissions and the free space.";
-    2206 FileExists "file exists already", "Choose another name, or move the file away first.";
+    2206 FileExists "file is there already", "Choose another name, or move the file away first.";
     2207 BadArmour "not a text file of the expected kind",
         "Pass the file as it was written; its first field says what kind it is.";
     2208 BadNetworkFile "network file is not as documented",
         "Fetch network.toml again from the network's authority.";
     2209 Unreachable "node cannot be reached", "Check --api (QUADRILLE_API) and that the node runs.";
     2210 NoAnswer "no answer came, so the outcome is unknown",
-
         "Repeat the same command with the same --id: it happens once, however often it is sent.";
     2211 NoToken "no token for the node", "Pass --token-file, or set QUADRILLE_TOKEN_FILE.";
     2212 BadAnswer "answer is not one of this interface",
@@ -311,6 +310,7 @@ codes! {
     2328 OtherLocalNetwork "folder holds a local network of another shape",
         "Name another folder with --dir, or take this one down and remove it.";
     2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
+    2330 PeerRuns "bootstrap peer runs already", "Stop that process first; its number is in the message.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";

@@ -180,6 +180,12 @@ impl Ledger {
         self.nonces.check(nonce, order)
     }
 
+    /// The highest nonce used; zero for none. A holder's next order is numbered behind it.
+    #[must_use]
+    pub fn highest_nonce(&self) -> Nonce {
+        self.nonces.highest
+    }
+
     /// Notes that a nonce was used.
     pub fn use_nonce(&mut self, nonce: Nonce, order: OrderId) {
         self.nonces.note(nonce, order);

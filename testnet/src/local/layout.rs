@@ -7,6 +7,7 @@
 //! DIR/nodes/NAME/           a bank's data directory
 //! DIR/guards/NAME/          its signer's guard, outside of the data directory
 //! DIR/wallets/NAME/         the keys of its customers
+//! DIR/openings/…            signed openings of their ledgers, until the banks run
 //! DIR/tokens/NAME           an operator's token for its HTTP interface (0600)
 //! DIR/logs/NAME.log         what its process writes
 //! DIR/evidence/             what the demo exports
@@ -82,6 +83,12 @@ impl Layout {
     #[must_use]
     pub fn wallet(&self, name: &str) -> PathBuf {
         self.root.join("wallets").join(name)
+    }
+
+    /// A customer's signed opening, until its bank runs.
+    #[must_use]
+    pub fn opening(&self, name: &str, holder: &str) -> PathBuf {
+        self.root.join("openings").join(format!("{name}-{holder}"))
     }
 
     /// The operator's token for a bank.

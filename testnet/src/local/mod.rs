@@ -5,6 +5,13 @@
 //! of the protocol: banks are driven through the same files, programs and HTTP interface that
 //! an operator has.
 
+pub mod audit;
+pub mod clients;
+pub mod command;
+pub mod fund;
 pub mod layout;
+pub mod prepare;
 pub mod process;
+pub mod start;
 pub mod state;
+pub mod up;

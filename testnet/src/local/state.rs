@@ -61,6 +61,8 @@ pub struct State {
     /// The suite of the domains' keys.
     #[serde(with = "suite_name")]
     pub suite: Suite,
+    /// Whether the banks' keys and papers are there.
+    pub prepared: bool,
     /// Whether assets, customers and credit limits are there.
     pub funded: bool,
     /// The bootstrap peer.
@@ -74,7 +76,8 @@ impl State {
     #[must_use]
     pub fn new(network: Network, seed: u64, suite: Suite, banks: Vec<Bank>) -> Self {
         let bootstrap = BootstrapPeer::default();
-        Self { version: VERSION, network, seed, suite, funded: false, bootstrap, banks }
+        let (version, prepared, funded) = (VERSION, false, false);
+        Self { version, network, seed, suite, prepared, funded, bootstrap, banks }
     }
 
     /// The bank of this name (`bank-a` or `bank-a.example`).

@@ -1,7 +1,7 @@
 //! Ledgers and their entries.
 
 use quadrille_protocol::types::{
-    Amount, Domain, Hash, Holder, KeyId, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
+    Amount, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -64,6 +64,10 @@ pub struct LedgerView {
     pub balances: Vec<BalanceView>,
     /// Open settlements that touch it.
     pub open_settlements: u32,
+    /// The highest nonce that an accepted order has used; 0 for none. A new order's nonce is
+    /// above it, by 64 at most.
+    #[schema(value_type = String)]
+    pub highest_nonce: Nonce,
     /// The number of its last entry.
     #[schema(value_type = String)]
     pub sequence: Sequence,

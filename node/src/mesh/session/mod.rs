@@ -49,7 +49,7 @@ type Running = Arc<Mutex<Option<(PeerId, Instant)>>>;
 /// Something for a link to do.
 enum Order {
     /// The peer has opened a stream.
-    Incoming(Line),
+    Incoming(Box<Line>),
     /// The peer is connected: try now.
     Wake,
     /// End the session that runs and open another.
@@ -104,7 +104,7 @@ impl Sessions {
             );
             return;
         }
-        self.order(&domain, Order::Incoming(Line { peer, stream }));
+        self.order(&domain, Order::Incoming(Box::new(Line { peer, stream })));
     }
 
     /// Ends the session with a peer; another one follows when it is connected.
@@ -185,17 +185,17 @@ enum Ended {
     /// By itself, or because it was told to.
     Over,
     /// The peer opened another one.
-    Replaced(Line),
+    Replaced(Box<Line>),
     /// The mesh stops.
     Stopped,
 }
 
 impl LinkTask {
     async fn run(mut self) {
-        let mut next = None;
+        let mut next: Option<Box<Line>> = None;
         loop {
             let line = match next.take() {
-                Some(line) => line,
+                Some(line) => *line,
                 None => match self.line().await {
                     Some(line) => line,
                     None => return,
@@ -235,7 +235,7 @@ impl LinkTask {
                 order = self.orders.recv() => order?,
             };
             match order {
-                Order::Incoming(line) => return Some(line),
+                Order::Incoming(line) => return Some(*line),
                 Order::Wake | Order::Restart => {}
             }
         }

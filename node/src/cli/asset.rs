@@ -1,0 +1,261 @@
+//! `quadrille asset`.
+
+use clap::Subcommand;
+use quadrille_protocol::crypto::hash::{Tag, hash};
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::ledger::Action;
+use quadrille_protocol::types::{AssetCode, Detail, Domain, Hash, Ubi};
+
+use super::amount::{Assets, read_number, write_number};
+use super::connect::{Connection, converse};
+use super::exit::Failure;
+use super::output::Output;
+use super::submit::OrderOptions;
+use crate::api::dto::{AssetView, NewAsset};
+use crate::client::{Client, new_id};
+use crate::files;
+
+/// Largest document with an asset's terms.
+const TERMS_BYTES: usize = 64 * 1024 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an asset known to the node, its own or another issuer's
+    #[command(after_help = "Examples:
+  quadrille asset register EUR --name \"Euro, claims on bank-b\" --decimals 2
+  quadrille asset register EUR --name \"Euro, claims on bank-b\" --decimals 2 --issuer bank-b.example
+An asset of another issuer must be registered with the very same values as there: they are part of
+its identifier.")]
+    Register(Box<Register>),
+    /// List the assets that the node knows
+    #[command(after_help = "Examples:
+  quadrille asset list
+  quadrille asset list -o ndjson | jq -r .asset")]
+    List {
+        /// Most rows
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show an asset
+    #[command(after_help = "Examples:
+  quadrille asset show EUR:bank-b.example")]
+    Show {
+        /// The asset, or the beginning of its identifier
+        asset: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Put an asset of this bank into circulation
+    #[command(after_help = "Examples:
+  quadrille asset issue \"1000000.00 EUR\" --to ubi:7f… --id first-issue")]
+    Issue {
+        /// How much: NUMBER ASSET
+        amount: String,
+        /// The ledger that gets it
+        #[arg(long, value_name = "UBI")]
+        to: Ubi,
+        /// The number is of minor units
+        #[arg(long)]
+        minor: bool,
+        /// Your name for this issue: repeated, it happens once
+        #[arg(long, value_name = "TEXT")]
+        id: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Give an asset back to its issuer, the holder's bank
+    #[command(after_help = "Examples:
+  quadrille asset redeem \"250.00 EUR\" --ledger bob@bank-b.example")]
+    Redeem {
+        /// How much: NUMBER ASSET
+        amount: String,
+        /// The number is of minor units
+        #[arg(long)]
+        minor: bool,
+        #[command(flatten)]
+        order: Box<OrderOptions>,
+    },
+    /// Lock an asset of this bank: no new movements
+    #[command(after_help = "Examples:
+  quadrille asset lock BOND:bank-a.example")]
+    Lock {
+        /// The asset
+        asset: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Unlock an asset of this bank
+    #[command(after_help = "Examples:
+  quadrille asset unlock BOND:bank-a.example")]
+    Unlock {
+        /// The asset
+        asset: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Register {
+    /// The code: 1 to 12 capital letters and digits
+    code: AssetCode,
+    /// A name for people
+    #[arg(long)]
+    name: Detail,
+    /// Decimal places of one unit: 2 for cents
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=30))]
+    decimals: u8,
+    /// The issuer; this bank when left out
+    #[arg(long)]
+    issuer: Option<Domain>,
+    /// The most that may be outstanding, in units
+    #[arg(long, value_name = "NUMBER")]
+    supply_limit: Option<String>,
+    /// A document with the terms, whose hash goes into the asset's profile
+    #[arg(long, value_name = "FILE")]
+    terms: Option<std::path::PathBuf>,
+    /// The lowest KYC tier of a holder that may receive it
+    #[arg(long, default_value_t = 0)]
+    minimum_tier: u8,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Register(register) => register.run(output),
+        Command::List { limit, connection } => {
+            let client = connection.client()?;
+            list(&converse(async { Ok(client.assets(*limit).await?) })?, output)
+        }
+        Command::Show { asset, connection } => {
+            let client = connection.client()?;
+            let assets = converse(Assets::fetch(&client))?;
+            let asset = assets.find(asset)?.asset.clone();
+            show(&converse(async { Ok(client.asset(&asset).await?) })?, output)
+        }
+        Command::Issue { amount, to, minor, id, connection } => {
+            let client = connection.client()?;
+            let id = id.clone().unwrap_or_else(new_id);
+            converse(async {
+                let assets = Assets::fetch(&client).await?;
+                let (asset, amount) = assets.read(amount, *minor)?;
+                let receipt = client.issue(&asset, *to, amount, &id).await.map_err(|error| {
+                    Failure::from(error).with_remedy(&format!("Its --id is {id}."))
+                })?;
+                output.done(&receipt, format!("issued {} to {to}", assets.show(&asset, amount)))
+            })
+        }
+        Command::Redeem { amount, minor, order } => {
+            let intent = format!("asset redeem {amount:?} --minor={minor}");
+            order.submit(&intent, None, output, async |desk| {
+                let (asset, amount) = Assets::fetch(desk.client).await?.read(amount, *minor)?;
+                Ok(Action::Redeem { asset, amount })
+            })
+        }
+        Command::Lock { asset, connection } => lock(&connection.client()?, asset, true, output),
+        Command::Unlock { asset, connection } => lock(&connection.client()?, asset, false, output),
+    }
+}
+
+impl Register {
+    fn run(&self, output: Output) -> Result<(), Failure> {
+        let client = self.connection.client()?;
+        let limit = self.supply_limit.as_deref();
+        let terms: Option<Hash> = match &self.terms {
+            Some(path) => Some(hash(Tag::AssetProfile, &[&files::read(path, TERMS_BYTES)?])),
+            None => None,
+        };
+        let asset = NewAsset {
+            code: self.code,
+            issuer: self.issuer.clone(),
+            name: self.name.clone(),
+            decimals: self.decimals,
+            supply_limit: limit.map(|text| read_number(text, self.decimals, false)).transpose()?,
+            terms,
+            minimum_tier: self.minimum_tier,
+        };
+        converse(async {
+            let issuer = match &self.issuer {
+                Some(issuer) => issuer.clone(),
+                None => client.status().await?.domain,
+            };
+            let receipt = client.register_asset(&asset, &new_id()).await?;
+            let assets = Assets::fetch(&client).await?;
+            let name = format!("{}:{issuer}", self.code);
+            let named = assets.named(&name);
+            let known = named.last().ok_or_else(|| Refusal::new(Code::UnknownAsset, name))?;
+            output.done(&Registered { receipt: &receipt, asset: known }, known.asset.to_string())
+        })
+    }
+}
+
+/// The receipt and the asset as it is known now.
+#[derive(serde::Serialize)]
+struct Registered<'a> {
+    #[serde(flatten)]
+    receipt: &'a crate::api::dto::Receipt,
+    asset: &'a AssetView,
+}
+
+fn lock(client: &Client, asset: &str, locked: bool, output: Output) -> Result<(), Failure> {
+    converse(async {
+        let assets = Assets::fetch(client).await?;
+        let asset = &assets.find(asset)?.asset;
+        let receipt = client.lock_asset(asset, locked, &new_id()).await?;
+        let word = if locked { "locked" } else { "unlocked" };
+        output.done(&receipt, format!("{asset} is {word}"))
+    })
+}
+
+fn list(assets: &[AssetView], output: Output) -> Result<(), Failure> {
+    let columns = ["ASSET", "NAME", "DECIMALS", "OUTSTANDING", "LOCKED"];
+    output.list(assets, &columns, |view| {
+        vec![
+            view.asset.to_string(),
+            view.name.clone(),
+            view.decimals.to_string(),
+            outstanding(view),
+            if view.locked { "yes".to_owned() } else { "no".to_owned() },
+        ]
+    })
+}
+
+fn show(view: &AssetView, output: Output) -> Result<(), Failure> {
+    let number = |amount| write_number(amount, view.decimals);
+    let limit = view.supply_limit.map_or_else(|| "none".to_owned(), number);
+    output.one(
+        view,
+        &[
+            ("asset", view.asset.to_string()),
+            ("name", view.name.clone()),
+            ("issuer", view.issuer.to_string()),
+            ("decimals", view.decimals.to_string()),
+            ("supply limit", limit),
+            ("terms", view.terms.to_string()),
+            ("minimum tier", view.minimum_tier.to_string()),
+            ("outstanding", outstanding(view)),
+            ("on this node", here(view)),
+            ("locked", view.locked.to_string()),
+        ],
+    )
+}
+
+fn outstanding(view: &AssetView) -> String {
+    if view.ours {
+        write_number(view.issued.minus_or_zero(view.redeemed), view.decimals)
+    } else {
+        "-".to_owned()
+    }
+}
+
+/// What of an asset is on the node; in the list it is left out.
+fn here(view: &AssetView) -> String {
+    let number = |amount| write_number(amount, view.decimals);
+    view.here.as_ref().map_or_else(
+        || "-".to_owned(),
+        |here| format!("{} free, {} held", number(here.free), number(here.held)),
+    )
+}

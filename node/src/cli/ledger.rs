@@ -1,0 +1,336 @@
+//! `quadrille ledger`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use quadrille_protocol::codec;
+use quadrille_protocol::crypto::hash::Tag;
+use quadrille_protocol::error::Refusal;
+use quadrille_protocol::ledger::opening::Rules;
+use quadrille_protocol::ledger::{Opening, SignedOpening};
+use quadrille_protocol::limits;
+use quadrille_protocol::types::{Holder, Network, Ubi};
+use serde::Serialize;
+
+use super::OpenWallet;
+use super::amount::Assets;
+use super::connect::{Connection, converse};
+use super::exit::Failure;
+use super::output::{Output, short};
+use crate::api::dto::{
+    EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind, MovementView, Receipt,
+};
+use crate::armour::{self, Kind};
+use crate::client::{Client, new_id};
+use crate::signer::passphrase;
+use crate::wallet::Wallet;
+
+/// Largest signed opening.
+const OPENING_BYTES: usize = limits::ORDER_BYTES;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Open a ledger: the holder signs, the bank's operator approves
+    #[command(after_help = "Examples:
+  quadrille ledger open alice@bank-a.example --wallet ~/wallet
+  quadrille ledger open alice@bank-a.example --wallet ~/wallet --network demo --out alice.json
+  quadrille ledger approve alice.json
+With an operator's token both happen at once; with --out the signed opening is only written to a
+file, for the bank to approve.")]
+    Open(Box<Open>),
+    /// Approve an opening that a holder has signed
+    #[command(after_help = "Examples:
+  quadrille ledger approve alice.json --token-file operator.token")]
+    Approve {
+        /// The file that `ledger open --out` has written
+        file: PathBuf,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List ledgers
+    #[command(after_help = "Examples:
+  quadrille ledger list
+  quadrille ledger list --holder alice@bank-a.example")]
+    List {
+        /// Of one holder
+        #[arg(long)]
+        holder: Option<Holder>,
+        /// Most rows
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show a ledger: balances, rules, the last entry
+    #[command(after_help = "Examples:
+  quadrille ledger show alice@bank-a.example
+  quadrille ledger show ubi:7f… -o json")]
+    Show {
+        /// The ledger: ubi:…, or its holder
+        ledger: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List a ledger's entries
+    #[command(after_help = "Examples:
+  quadrille ledger entries alice@bank-a.example
+  quadrille ledger entries ubi:7f… --limit 1000 -o ndjson")]
+    Entries {
+        /// The ledger: ubi:…, or its holder
+        ledger: String,
+        /// Most rows
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Freeze a ledger: no new orders; what is promised is kept
+    #[command(after_help = "Examples:
+  quadrille ledger freeze ubi:7f…")]
+    Freeze {
+        /// The ledger
+        ledger: Ubi,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Let a frozen ledger take orders again
+    #[command(after_help = "Examples:
+  quadrille ledger unfreeze ubi:7f…")]
+    Unfreeze {
+        /// The ledger
+        ledger: Ubi,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Open {
+    /// The holder; its key must be in the wallet
+    holder: Holder,
+    /// Tells several ledgers of one holder apart
+    #[arg(long, default_value_t = 0)]
+    number: u32,
+    /// The holder's KYC tier, as the bank grants it
+    #[arg(long, default_value_t = 1)]
+    tier: u8,
+    /// Only write the signed opening to this file, for the bank to approve
+    #[arg(long, value_name = "FILE", requires = "network")]
+    out: Option<PathBuf>,
+    /// The network; asked of the node when left out
+    #[arg(long)]
+    network: Option<Network>,
+    #[command(flatten)]
+    wallet: OpenWallet,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What people see of a signed opening in its file.
+#[derive(Serialize)]
+struct Readable {
+    network: String,
+    holder: String,
+    number: u32,
+    tier: u8,
+    suite: String,
+    key: String,
+    ledger: String,
+}
+
+pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Open(open) => open.run(output),
+        Command::Approve { file, connection } => {
+            let bytes = armour::load(Kind::LedgerOpening, file)?;
+            let signed = codec::decode::<SignedOpening, OPENING_BYTES>(&bytes)?;
+            let client = connection.client()?;
+            let receipt = converse(async { Ok(client.open_ledger(&signed).await?) })?;
+            opened(&signed.opening, &receipt, output)
+        }
+        Command::List { holder, limit, connection } => {
+            let client = connection.client()?;
+            let ledgers = converse(async { Ok(client.ledgers(holder.as_ref(), *limit).await?) })?;
+            list(&ledgers, output)
+        }
+        Command::Show { ledger, connection } => {
+            let client = connection.client()?;
+            converse(async {
+                let ubi = resolve(&client, ledger).await?;
+                let view = client.ledger(&ubi).await?;
+                show(&view, &Assets::fetch(&client).await?, output)
+            })
+        }
+        Command::Entries { ledger, limit, connection } => {
+            let client = connection.client()?;
+            converse(async {
+                let ubi = resolve(&client, ledger).await?;
+                let entries = client.entries(&ubi, *limit).await?;
+                list_entries(&entries, &Assets::fetch(&client).await?, output)
+            })
+        }
+        Command::Freeze { ledger, connection } => {
+            freeze(&connection.client()?, ledger, true, output)
+        }
+        Command::Unfreeze { ledger, connection } => {
+            freeze(&connection.client()?, ledger, false, output)
+        }
+    }
+}
+
+impl Open {
+    fn run(&self, output: Output) -> Result<(), Failure> {
+        let wallet = Wallet::open(&self.wallet.dir.wallet)?;
+        // First what can be refused without a passphrase.
+        let holder = wallet.holder(&self.holder)?;
+        let client = match &self.out {
+            Some(_) => None,
+            None => Some(self.connection.client()?),
+        };
+        let network = match (&self.network, &client) {
+            (Some(network), _) => network.clone(),
+            (None, Some(client)) => converse(async { Ok(client.status().await?) })?.network,
+            (None, None) => return Err(Failure::usage("--out needs --network")),
+        };
+        let prompt = format!("Passphrase of the wallet, for {}: ", self.holder);
+        let secret = passphrase::read(self.wallet.passphrase_file.as_deref(), &prompt)?;
+        let key = wallet.unlock(&self.holder, &secret)?;
+        let opening = Opening {
+            network,
+            holder: self.holder.clone(),
+            number: self.number,
+            key: holder.key,
+            tier: self.tier,
+            rules: Rules::default(),
+        };
+        let signature = key.sign(Tag::Opening, &codec::encode(&opening));
+        let signed = SignedOpening { opening, signature };
+        wallet.note_ledger(&signed.opening)?;
+        match (&self.out, client) {
+            (Some(path), _) => written(path, &signed, output),
+            (None, Some(client)) => {
+                let receipt = converse(async { Ok(client.open_ledger(&signed).await?) })?;
+                opened(&signed.opening, &receipt, output)
+            }
+            (None, None) => Err(Failure::usage("--out needs --network")),
+        }
+    }
+}
+
+fn written(path: &PathBuf, signed: &SignedOpening, output: Output) -> Result<(), Failure> {
+    let opening = &signed.opening;
+    let readable = Readable {
+        network: opening.network.to_string(),
+        holder: opening.holder.to_string(),
+        number: opening.number,
+        tier: opening.tier,
+        suite: opening.key.suite().to_string(),
+        key: opening.key.id().to_string(),
+        ledger: opening.ubi().to_string(),
+    };
+    armour::save(Kind::LedgerOpening, path, &codec::encode(signed), &readable)?;
+    let sentence = format!("{} is in {}, for the bank to approve", opening.ubi(), path.display());
+    output.done(&readable, sentence)
+}
+
+fn opened(opening: &Opening, receipt: &Receipt, output: Output) -> Result<(), Failure> {
+    output.done(receipt, format!("{} of {} is open", opening.ubi(), opening.holder))
+}
+
+/// The ledger that `text` names: its identifier, or its holder where that has just one.
+pub(super) async fn resolve(client: &Client, text: &str) -> Result<Ubi, Failure> {
+    if text.starts_with("ubi:") {
+        return text.parse::<Ubi>().map_err(Failure::from);
+    }
+    let (name, number) = match text.split_once('/') {
+        None => (text, None),
+        Some((name, number)) => (name, Some(number)),
+    };
+    let holder: Holder = name.parse()?;
+    let ledgers = client.ledgers(Some(&holder), 1000).await?;
+    let wanted = |row: &&LedgerSummary| number.is_none_or(|n| row.number.to_string() == n);
+    let found: Vec<&LedgerSummary> = ledgers.iter().filter(wanted).collect();
+    match found.as_slice() {
+        [row] => Ok(row.ledger),
+        [] => {
+            Err(Refusal::new(quadrille_protocol::error::Code::UnknownLedger, format!("`{text}`"))
+                .into())
+        }
+        [_, _, ..] => {
+            Err(Failure::usage(format!("{holder} has several ledgers: write {holder}/NUMBER")))
+        }
+    }
+}
+
+fn freeze(client: &Client, ledger: &Ubi, frozen: bool, output: Output) -> Result<(), Failure> {
+    let receipt = converse(async { Ok(client.freeze(ledger, frozen, &new_id()).await?) })?;
+    let word = if frozen { "frozen" } else { "open again" };
+    output.done(&receipt, format!("{ledger} is {word}"))
+}
+
+fn list(ledgers: &[LedgerSummary], output: Output) -> Result<(), Failure> {
+    output.list(ledgers, &["LEDGER", "HOLDER", "NUMBER", "STATUS", "ENTRIES"], |row| {
+        vec![
+            row.ledger.to_string(),
+            row.holder.to_string(),
+            row.number.to_string(),
+            status(row.status).to_owned(),
+            row.sequence.to_string(),
+        ]
+    })
+}
+
+fn show(view: &LedgerView, assets: &Assets, output: Output) -> Result<(), Failure> {
+    let balance = |balance: &crate::api::dto::BalanceView| {
+        let show = |amount| assets.show(&balance.asset, amount);
+        format!("{} free, {} held", show(balance.free), show(balance.held))
+    };
+    let balances: Vec<String> = view.balances.iter().map(balance).collect();
+    let balances = if balances.is_empty() { "none".to_owned() } else { balances.join("\n") };
+    output.one(
+        view,
+        &[
+            ("ledger", view.ledger.to_string()),
+            ("holder", format!("{} (number {}, tier {})", view.holder, view.number, view.tier)),
+            ("status", status(view.status).to_owned()),
+            ("balances", balances),
+            ("open settlements", view.open_settlements.to_string()),
+            ("key", format!("{} (suite {})", view.key, view.suite)),
+            ("last entry", format!("{} {}", view.sequence, view.head)),
+        ],
+    )
+}
+
+fn list_entries(entries: &[EntryView], assets: &Assets, output: Output) -> Result<(), Failure> {
+    output.list(entries, &["ENTRY", "TIME", "CAUSE", "MOVED", "ORDER", "SETTLEMENT"], |entry| {
+        let moved: Vec<String> =
+            entry.movements.iter().map(|movement| moved(movement, assets)).collect();
+        vec![
+            entry.sequence.to_string(),
+            entry.time.to_string(),
+            entry.cause.clone(),
+            if moved.is_empty() { "-".to_owned() } else { moved.join("\n") },
+            entry.order.map_or_else(|| "-".to_owned(), |order| short(&order)),
+            entry.settlement.map_or_else(|| "-".to_owned(), |settlement| short(&settlement)),
+        ]
+    })
+}
+
+fn moved(movement: &MovementView, assets: &Assets) -> String {
+    let word = match movement.kind {
+        MovementKind::Credit => "credit",
+        MovementKind::Debit => "debit",
+        MovementKind::Hold => "hold",
+        MovementKind::Release => "release",
+        MovementKind::Spend => "spend",
+    };
+    format!("{word} {}", assets.show(&movement.asset, movement.amount))
+}
+
+const fn status(status: LedgerStatus) -> &'static str {
+    match status {
+        LedgerStatus::Open => "open",
+        LedgerStatus::Frozen => "frozen",
+        LedgerStatus::Closed => "closed",
+    }
+}

@@ -1,0 +1,95 @@
+//! The mesh and the evidence as the HTTP interface sees them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::types::{Domain, SettlementId, Uai};
+
+use crate::api::dto::{Armour, Connection, GatewayView};
+use crate::api::ports::{Bundles, Mesh, MeshPeer};
+use crate::engine::Clock;
+use crate::evidence::{self, Evidences};
+use crate::log_store::LogReader;
+use crate::mesh::{MeshHandle, PeerId};
+
+/// The mesh.
+pub(super) struct MeshPort {
+    pub mesh: MeshHandle,
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Mesh for MeshPort {
+    fn peers(&self) -> Vec<MeshPeer> {
+        let now = self.clock.now();
+        let peers = self.mesh.peers().into_iter().map(|peer| {
+            let connection = match (peer.session_since, peer.connected) {
+                (Some(_), _) => Connection::Up,
+                (None, true) => Connection::Connecting,
+                (None, false) => Connection::Down,
+            };
+            let ago = peer.session_since.map(|since| since.elapsed().as_millis());
+            let since = ago.map(|ago| {
+                let ago = u64::try_from(ago).unwrap_or(u64::MAX);
+                quadrille_protocol::types::Time(now.0.saturating_sub(ago))
+            });
+            MeshPeer {
+                connection,
+                since,
+                address: peer.addresses.first().map(ToString::to_string),
+                score: points(peer.points),
+                blocked: peer.blocked,
+                trouble: None,
+                domain: peer.domain,
+            }
+        });
+        peers.collect()
+    }
+
+    async fn find_gateway(&self, domain: &Domain) -> Result<Option<GatewayView>, Refusal> {
+        let record = match self.mesh.find_gateway(domain).await {
+            Ok(record) => record,
+            Err(refusal) if refusal.code == Code::GatewayNotFound => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        let record = record.record();
+        let peer = PeerId::from_bytes(&record.peer_id.to_multihash())
+            .map_err(|error| Refusal::new(Code::BadAddress, error.to_string()))?;
+        Ok(Some(GatewayView {
+            domain: record.domain.clone(),
+            peer_id: peer.to_string(),
+            addresses: record.addresses.iter().map(ToString::to_string).collect(),
+            services: record.services.iter().cloned().collect(),
+            sequence: record.sequence.to_string(),
+            valid_until: record.expires,
+        }))
+    }
+
+    async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal> {
+        self.mesh.providers(asset).await
+    }
+}
+
+/// Points as a whole number, rounded.
+#[allow(clippy::cast_possible_truncation, reason = "points are few; a cast saturates")]
+fn points(points: f64) -> i64 {
+    points.round() as i64
+}
+
+/// Evidence bundles.
+pub(super) struct BundlePort {
+    pub evidence: Arc<Evidences<LogReader>>,
+}
+
+impl Bundles for BundlePort {
+    fn bundle(&self, settlement: &SettlementId) -> Result<Option<Armour>, Refusal> {
+        let bundle = match self.evidence.settlement_bundle(settlement) {
+            Ok(bundle) => bundle,
+            Err(refusal) if refusal.code == Code::UnknownSettlement => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        let armour = serde_json::from_value(evidence::armour::to_json(&bundle));
+        armour.map(Some).map_err(|error| Refusal::new(Code::NodeFault, error.to_string()))
+    }
+}

@@ -1,0 +1,114 @@
+//! The engine on real disks: two and more banks in one process, their sessions plain channels.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod banks;
+
+use std::time::Duration;
+
+use banks::{Bank, Customer, Net};
+use quadrille_node::engine::End;
+use quadrille_protocol::validator::Command;
+
+async fn trade(net: &Net, alice: &Customer, bob: &Customer) {
+    let offer = net.offer(alice, 1_000, 990).await;
+    net.take(bob, offer, 1_000, 990).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bond_is_sold_for_cash_between_two_engines() {
+    let net = Net::of(2).await;
+    let (alice, bob) = net.holders().await;
+    trade(&net, &alice, &bob).await;
+    net.until("both are final", || async {
+        net.banks[0].open_settlements().await == 0
+            && net.balance(&bob, &net.bond).await == (1_000, 0)
+    })
+    .await;
+    assert_eq!(net.balance(&alice, &net.eur).await, (990, 0));
+    assert_eq!(net.balance(&alice, &net.bond).await, (9_999_000, 0));
+    assert_eq!(net.balance(&bob, &net.eur).await, (9_999_010, 0));
+    net.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_engine_has_the_same_state_and_goes_on() {
+    let mut net = Net::of(2).await;
+    let (alice, bob) = net.holders().await;
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (1_000, 0) }).await;
+    net.until("closed", || async {
+        net.banks[0].open_settlements().await + net.banks[1].open_settlements().await == 0
+    })
+    .await;
+    let before = net.banks[1].fingerprint().await;
+    net.restart(1).await;
+    assert_eq!(net.banks[1].fingerprint().await, before);
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (2_000, 0) }).await;
+    net.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_restored_from_an_old_copy_gets_its_word_back_from_its_peers() {
+    let mut net = Net::of(2).await;
+    let (alice, bob) = net.holders().await;
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (1_000, 0) }).await;
+    let copy = net.copy_log(1).await;
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (2_000, 0) }).await;
+    net.until("heard", || async {
+        net.banks[0].open_settlements().await + net.banks[1].open_settlements().await == 0
+    })
+    .await;
+    let last = net.banks[1].height().await;
+    let kept = net.banks[1].evidence_of(&bob).await;
+    net.restore(1, &copy).await;
+    net.banks[1].hand_in(kept).await;
+    net.banks[1].command(Command::CustomersHeard).await;
+    // The guard, which was not restored, knows better than the log.
+    net.until("recovered", || async { !net.banks[1].is_recovering().await }).await;
+    assert!(net.banks[1].height().await > last, "it must not sign below what it had signed");
+    net.until("the second trade is back", || async {
+        net.balance(&bob, &net.bond).await == (2_000, 0)
+    })
+    .await;
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (3_000, 0) }).await;
+    net.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_index_is_rebuilt_with_the_same_rows() {
+    let mut net = Net::of(2).await;
+    let (alice, bob) = net.holders().await;
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (1_000, 0) }).await;
+    let before = net.banks[1].rows(&bob).await;
+    net.delete_index_and_restart(1).await;
+    assert_eq!(net.banks[1].rows(&bob).await, before);
+    net.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_disk_ends_the_engine_with_its_code() {
+    let net = Net::of(1).await;
+    let bank: &Bank = &net.banks[0];
+    let before = bank.log_height();
+    bank.fail_disk();
+    let asked = bank.engine().command(Command::PublishBook).await;
+    assert!(asked.is_err(), "{asked:?}");
+    let mut end = bank.end();
+    let ended = end.wait_for(|end| matches!(end, End::Failed(_)));
+    let ended = tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap().unwrap();
+    let End::Failed(refusal) = ended.clone() else { panic!("{ended:?}") };
+    assert_eq!(refusal.code.number() / 100, 19, "{refusal}");
+    assert_eq!(bank.log_height(), before, "nothing may be written after the failure");
+}

@@ -1,0 +1,229 @@
+//! Making a local network's files: the authority, and each bank's data directory as `quadrille
+//! init` and `quadrille enroll` would make it.
+//!
+//! Invariant: a folder that was prepared half is prepared anew from the beginning; nothing in it
+//! has run yet.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use quadrille_bootstrap::found::{self, Founding};
+use quadrille_bootstrap::office::{Office, Terms};
+use quadrille_node::api::tokens::{self, Role as Bearer};
+use quadrille_node::armour::{self, Kind};
+use quadrille_node::config::{self, Config};
+use quadrille_node::enrol::{EnrolmentRequest, Readable};
+use quadrille_node::files::{self, Access};
+use quadrille_node::network_file::NetworkFile;
+use quadrille_node::signer::{Keys, keyfile};
+use quadrille_node::wallet::Wallet;
+use quadrille_protocol::crypto::suite::Suite;
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::identity::{Address, Role};
+use quadrille_protocol::limits;
+use quadrille_protocol::types::{Bounded, Holder, Time};
+
+use super::fund;
+use super::layout::Layout;
+use super::state::{Bank, State};
+
+/// Keys are encrypted by so many at a time: each takes tens of megabytes and a core.
+const AT_A_TIME: usize = 2;
+/// Random bytes of the passphrase.
+const PASSPHRASE_BYTES: usize = 16;
+const ANY_ADDRESS: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// How the settlements of a local network are timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// The life of a settlement that a bank initiates, in milliseconds.
+    pub life_ms: u64,
+    /// No secret is revealed when less than this is left of it, in milliseconds.
+    pub reveal_margin_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { life_ms: limits::SETTLEMENT_LIFE_MS, reveal_margin_ms: limits::REVEAL_MARGIN_MS }
+    }
+}
+
+/// Makes the authority's folder and the passphrase.
+///
+/// # Errors
+/// Those of [`found::found`] and of the files.
+pub fn authority(layout: &Layout, state: &State, now: Time) -> Result<String, Refusal> {
+    for folder in ["network", "nodes", "guards", "wallets", "openings", "tokens", "logs"] {
+        let path = layout.root().join(folder);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|error| files::cannot_write(&path, &error))?;
+        }
+    }
+    let passphrase = hex::encode(rand::random::<[u8; PASSPHRASE_BYTES]>());
+    files::replace(&layout.passphrase(), passphrase.as_bytes(), Access::Private)?;
+    let founding = Founding {
+        network: state.network.clone(),
+        authority: "authority.example".parse()?,
+        peer: "bootstrap.example".parse()?,
+        suite: Suite::HybridMlDsa65,
+        suites: vec![Suite::HybridMlDsa65, Suite::HybridDilithium3],
+        addresses: Vec::new(),
+    };
+    found::found(&layout.network(), &founding, &passphrase, now)?;
+    Ok(passphrase)
+}
+
+/// Makes the data directories of all banks, and admits them. `bootstrap` is where they dial
+/// first.
+///
+/// # Errors
+/// The first that any of them met.
+pub fn banks(
+    layout: &Layout,
+    state: &State,
+    bootstrap: &Address,
+    timing: Timing,
+    passphrase: &str,
+    now: Time,
+) -> Result<(), Refusal> {
+    let key = found::authority_key(&layout.network(), passphrase)?;
+    let office = Mutex::new(Office::open(&layout.network(), key)?);
+    let network = layout.network().network()?.with_bootstrap(vec![bootstrap.clone()])?;
+    let maker = Maker { layout, network, suite: state.suite, timing, passphrase, office, now };
+    let waiting = Mutex::new(state.banks.iter());
+    let failed = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(bank) = lock(&waiting).next() {
+                    if let Err(refusal) = maker.make(bank) {
+                        *lock(&failed) = Some(refusal);
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let first = lock(&failed).take();
+    first.map_or(Ok(()), Err)
+}
+
+/// What making a bank needs.
+struct Maker<'a> {
+    layout: &'a Layout,
+    network: NetworkFile,
+    suite: Suite,
+    timing: Timing,
+    passphrase: &'a str,
+    office: Mutex<Office>,
+    now: Time,
+}
+
+impl Maker<'_> {
+    fn make(&self, bank: &Bank) -> Result<(), Refusal> {
+        let name = &bank.name;
+        let config = self.config(name)?;
+        let data = config.layout();
+        for folder in [data.dir(), &data.identity(), &config.guard_dir()] {
+            files::private_folder(folder)?;
+        }
+        let network = self.network.network().clone();
+        let keys = Keys::generate(network, bank.domain.clone(), self.suite)?;
+        keyfile::create(&data.keys(), &keys, self.passphrase)?;
+        self.enrol(&keys, &data.certificate())?;
+        self.network.save(&data.network())?;
+        write_config(&config)?;
+        let label = "made by quadrille-testnet";
+        let token = tokens::create(&data.tokens(), Bearer::Operator, label, self.now)?.token;
+        let path = self.layout.token(name);
+        files::private_folder(files::folder_of(&path))?;
+        files::create(&path, token.as_bytes(), Access::Private)?;
+        self.customers(bank)
+    }
+
+    fn config(&self, name: &str) -> Result<Config, Refusal> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path).map_err(|error| files::cannot_read(path, &error))
+        };
+        let mut config = Config::defaults(&absolute(&self.layout.node(name))?);
+        config.node.guard_dir = absolute(&self.layout.guard(name))?;
+        config.api.listen.set_port(0);
+        config.mesh.listen = vec![ANY_ADDRESS.parse()?];
+        config.settlement.life_ms = self.timing.life_ms;
+        config.settlement.reveal_margin_ms = self.timing.reveal_margin_ms;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Asks for a certificate and gets it, as by `enroll request`, `approve`, `enroll accept`.
+    fn enrol(&self, keys: &Keys, certificate: &Path) -> Result<(), Refusal> {
+        let none = || Refusal::new(Code::UnknownEpoch, keys.domain.to_string());
+        let (epoch, key) = keys.latest().ok_or_else(none)?;
+        let request = EnrolmentRequest {
+            network: keys.network.clone(),
+            domain: keys.domain.clone(),
+            lei: None,
+            roles: Bounded::new(vec![Role::Validator])?,
+            epoch,
+            signing_key: key.public().clone(),
+            sealing_key: Some(keys.sealing.public().clone()),
+            time: self.now,
+        };
+        let signed = request.sign(key)?;
+        let answer = lock(&self.office).approve(&signed, &Terms::default(), self.now)?.signed;
+        let readable = Readable::from(&answer.parse()?);
+        armour::save(Kind::Certificate, certificate, &answer.to_bytes(), &readable)
+    }
+
+    fn customers(&self, bank: &Bank) -> Result<(), Refusal> {
+        let path = self.layout.wallet(&bank.name);
+        let wallet = Wallet::open(&path)?;
+        for local in fund::holders(bank) {
+            let holder: Holder = format!("{local}@{}", bank.domain).parse()?;
+            wallet.new_holder(&holder, Suite::HybridMlDsa65, self.passphrase)?;
+            let network = self.network.network();
+            fund::sign_opening(self.layout, network, bank, local, self.passphrase)?;
+        }
+        Ok(())
+    }
+}
+
+/// Has a bank keep the ports that it was given, over restarts.
+///
+/// # Errors
+/// Those of [`Config::load`] and of the file.
+pub fn pin(layout: &Layout, bank: &Bank) -> Result<(), Refusal> {
+    let (Some(api), Some(p2p)) = (bank.api, &bank.p2p) else {
+        return Ok(());
+    };
+    let flags = [
+        ("api.listen".to_owned(), api.to_string()),
+        ("mesh.listen".to_owned(), without_peer(p2p)?.to_string()),
+    ];
+    let dir = layout.node(&bank.name);
+    let file = files::read_text(&config::Layout::new(&dir).config(), config::FILE_BYTES)?;
+    // Without our own environment, which is not the node's.
+    let environment = Vec::new();
+    let sources = config::Sources { dir, file: Some(file), environment, flags: flags.to_vec() };
+    write_config(&sources.load()?.config)
+}
+
+/// The address without the peer's identifier at its end, to listen on.
+///
+/// # Errors
+/// `Q-1212`, for an address that was nothing but an identifier.
+pub fn without_peer(address: &Address) -> Result<Address, Refusal> {
+    let text = address.as_str();
+    text.split_once("/p2p/").map_or(text, |(before, _)| before).parse()
+}
+
+fn write_config(config: &Config) -> Result<(), Refusal> {
+    let text = config::template(config);
+    files::replace(&config.layout().config(), text.as_bytes(), Access::Public)
+}
+
+/// A thread that panicked while it held the lock has failed the run already.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,233 @@
+//! Bringing a whole local network up.
+//!
+//! ```text
+//!   authority's files -> bootstrap peer -> banks' files -> banks -> assets, customers, credit
+//! ```
+//!
+//! Invariant: it can be done again after it was broken off anywhere, and on a network that is
+//! up it changes nothing.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quadrille_node::files;
+use quadrille_protocol::crypto::suite::Suite;
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::refuse;
+use quadrille_protocol::types::{Domain, Time};
+
+use super::clients;
+use super::fund;
+use super::layout::Layout;
+use super::prepare::{self, Timing};
+use super::start;
+use super::state::{BANKS, Bank, Held, State};
+
+/// How long the banks may take to find each other.
+const MEET: Duration = Duration::from_secs(60);
+/// Between two questions whether they have.
+const LOOK: Duration = Duration::from_millis(100);
+const PASSPHRASE_BYTES: usize = 4096;
+
+/// What network is wanted.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The banks' names, and whether the others trust them.
+    pub banks: Vec<(String, bool)>,
+    /// What the customers' balances are drawn from; any when it is left out.
+    pub seed: Option<u64>,
+    /// The suite of the domains' keys.
+    pub suite: Suite,
+    /// How settlements are timed.
+    pub timing: Timing,
+}
+
+impl Plan {
+    /// A plan with `count` banks `bank-a`, `bank-b` … that all trust each other.
+    ///
+    /// # Errors
+    /// `Q-1015` more than [`BANKS`].
+    pub fn of(count: usize, seed: Option<u64>, suite: Suite) -> Result<Self, Refusal> {
+        if count > BANKS {
+            refuse!(TooMany, "{count} banks, at most {BANKS}");
+        }
+        let banks = (0..count).map(|index| (format!("bank-{}", letters(index)), true)).collect();
+        Ok(Self { banks, seed, suite, timing: Timing::default() })
+    }
+
+    fn first_state(&self) -> Result<State, Refusal> {
+        let bank = |(name, trusted): &(String, bool)| -> Result<Bank, Refusal> {
+            let domain: Domain = format!("{name}.example").parse()?;
+            let (name, trusted) = (name.clone(), *trusted);
+            Ok(Bank { name, domain, trusted, api: None, p2p: None, process: None })
+        };
+        let banks = self.banks.iter().map(bank).collect::<Result<_, _>>()?;
+        let seed = self.seed.unwrap_or_else(rand::random);
+        Ok(State::new("local".parse()?, seed, self.suite, banks))
+    }
+
+    fn check(&self, state: &State) -> Result<(), Refusal> {
+        let same_banks = self.banks.len() == state.banks.len()
+            && self
+                .banks
+                .iter()
+                .zip(&state.banks)
+                .all(|((name, trusted), bank)| *name == bank.name && *trusted == bank.trusted);
+        if !same_banks || self.suite != state.suite {
+            let count = state.banks.len();
+            refuse!(OtherLocalNetwork, "{count} banks with keys of {}", state.suite);
+        }
+        if let Some(seed) = self.seed
+            && seed != state.seed
+        {
+            refuse!(OtherLocalNetwork, "its seed is {}", state.seed);
+        }
+        Ok(())
+    }
+}
+
+/// `a` to `z`, then `aa`, `ab` …
+fn letters(index: usize) -> String {
+    let letter = |place: usize| char::from(b'a'.saturating_add(u8::try_from(place).unwrap_or(0)));
+    match index.checked_div(26).and_then(|tens| tens.checked_sub(1)) {
+        None => letter(index).to_string(),
+        Some(first) => format!("{}{}", letter(first), letter(index % 26)),
+    }
+}
+
+/// Brings the planned network up in the folder, telling `say` what it does. When it fails, what
+/// it has started is left running; the caller decides.
+///
+/// # Errors
+/// `Q-2328` there is another network in the folder; those of every step. The state comes along
+/// where there is one.
+pub fn up(layout: Layout, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Held, Failed> {
+    let (mut held, _) =
+        Held::open_or_begin(layout, || plan.first_state()).map_err(Failed::early)?;
+    match bring_up(&mut held, plan, say) {
+        Ok(()) => Ok(held),
+        Err(refusal) => Err(Failed { refusal, held: Some(Box::new(held)) }),
+    }
+}
+
+/// Why a network did not come up, and what of it there is.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub refusal: Refusal,
+    /// The network as far as it came.
+    pub held: Option<Box<Held>>,
+}
+
+impl Failed {
+    const fn early(refusal: Refusal) -> Self {
+        Self { refusal, held: None }
+    }
+}
+
+fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), Refusal> {
+    plan.check(&held.state)?;
+    let layout = held.layout.clone();
+    let prepared = held.state.prepared;
+    let passphrase = if prepared {
+        files::read_text(&layout.passphrase(), PASSPHRASE_BYTES)?
+    } else {
+        say("founding the network: authority and bootstrap peer");
+        prepare::authority(&layout, &held.state, now()?)?
+    };
+    let bootstrap = start::bootstrap(held)?;
+    if !prepared {
+        say(&format!("making keys and papers of {} banks", held.state.banks.len()));
+        prepare::banks(&layout, &held.state, &bootstrap, plan.timing, &passphrase, now()?)?;
+        held.state.prepared = true;
+        held.save()?;
+    }
+    let names: Vec<String> = held.state.banks.iter().map(|bank| bank.name.clone()).collect();
+    let waiting = held.state.banks.iter().filter(|bank| !bank.is_up()).count();
+    if waiting > 0 {
+        say(&format!("starting {waiting} banks"));
+    }
+    start::banks(held, &names, |_| ())?;
+    if !held.state.funded {
+        say("registering assets, opening ledgers, giving credit");
+        fund::fund(&layout, &held.state)?;
+        held.state.funded = true;
+        held.save()?;
+    }
+    say("waiting until the banks have met");
+    meet(held)
+}
+
+/// Waits until every trusted bank has a session with every other one.
+///
+/// # Errors
+/// `Q-2324` when they have not met in time.
+pub fn meet(held: &Held) -> Result<(), Refusal> {
+    let trusted: Vec<&Bank> =
+        held.state.banks.iter().filter(|bank| bank.trusted && bank.is_up()).collect();
+    let partners = u32::try_from(trusted.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    let runtime = clients::runtime()?;
+    let deadline = Instant::now() + MEET;
+    for bank in trusted {
+        let client = clients::of(&held.layout, bank)?;
+        loop {
+            let status = runtime.block_on(client.status());
+            let status = status.map_err(|error| clients::refusal(&bank.name, error))?;
+            if status.peers_up >= partners {
+                break;
+            }
+            if Instant::now() >= deadline {
+                let (name, up) = (&bank.name, status.peers_up);
+                refuse!(NodeDidNotStart, "{name} has met {up} of {partners} partners");
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+    Ok(())
+}
+
+/// The machine's clock.
+///
+/// # Errors
+/// `Q-1012` before 1970.
+pub fn now() -> Result<Time, Refusal> {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(|error| Refusal::new(Code::BadTime, error.to_string()))?;
+    Ok(Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_bank_has_a_domain_of_its_own() {
+        let plan = Plan::of(BANKS, Some(1), Suite::HybridMlDsa65).unwrap();
+        let state = plan.first_state().unwrap();
+        let domains: BTreeSet<&str> = state.banks.iter().map(|bank| bank.domain.as_str()).collect();
+        assert_eq!(domains.len(), BANKS);
+        assert!(domains.contains("bank-a.example") && domains.contains("bank-aa.example"));
+        assert_eq!(
+            Plan::of(BANKS + 1, None, Suite::HybridMlDsa65).unwrap_err().code,
+            Code::TooMany
+        );
+    }
+
+    #[test]
+    fn another_shape_than_the_folder_s_is_refused() {
+        let suite = Suite::HybridMlDsa65;
+        let state = Plan::of(3, Some(7), suite).unwrap().first_state().unwrap();
+        Plan::of(3, Some(7), suite).unwrap().check(&state).unwrap();
+        Plan::of(3, None, suite).unwrap().check(&state).unwrap();
+        let others = [
+            Plan::of(4, None, suite).unwrap(),
+            Plan::of(3, Some(8), suite).unwrap(),
+            Plan::of(3, None, Suite::HybridDilithium3).unwrap(),
+        ];
+        for other in others {
+            assert_eq!(other.check(&state).unwrap_err().code, Code::OtherLocalNetwork);
+        }
+    }
+}
