@@ -220,8 +220,7 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
         crash: crash::CrashPoint::from_environment(),
         height: head,
     };
-    let looping =
-        core_loop::CoreLoop::new(validator, queue, seal, clock, shared, counters)?;
+    let looping = core_loop::CoreLoop::new(validator, queue, seal, clock, shared, counters)?;
     let threads = vec![
         spawn("core", end_sender.clone(), move || looping.run())?,
         spawn("sealing", end_sender, move || sealer.run(sealing))?,
@@ -245,9 +244,10 @@ fn spawn(
         };
         guard.finish(how);
     };
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|error| {
-        Refusal::new(Code::NodeFault, format!("thread {name}: {error}"))
-    })
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| Refusal::new(Code::NodeFault, format!("thread {name}: {error}")))
 }
 
 /// Reports the end of a thread even when it panics.

@@ -122,9 +122,8 @@ impl NodeHost {
     ) -> Result<ReceivedFrame, Refusal> {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
-        let check = move || {
-            Frame::verify(&bytes, &from, &to, &network, &directory, &HybridSignatures)
-        };
+        let check =
+            move || Frame::verify(&bytes, &from, &to, &network, &directory, &HybridSignatures);
         self.engine.verifier().run(check).await
     }
 
@@ -163,7 +162,10 @@ impl NodeHost {
         Ok(())
     }
 
-    async fn receive_notice(&self, evidence: Evidence) -> Result<(Acceptance, Option<Refusal>), Refusal> {
+    async fn receive_notice(
+        &self,
+        evidence: Evidence,
+    ) -> Result<(Acceptance, Option<Refusal>), Refusal> {
         let verified = match self.verify_evidence(evidence).await {
             Ok(verified) => verified,
             Err(refusal) if is_early(refusal.code) || refusal.code == Code::NotLive => {
@@ -284,7 +286,9 @@ impl Host for NodeHost {
     async fn rotate(&self, rotation: VerifiedRotation) -> Result<(), Refusal> {
         let directory = self.engine.directory();
         let known = rotation.rotation();
-        if directory.record(&known.domain, known.to_epoch).is_some_and(|key| key.key == known.new_key)
+        if directory
+            .record(&known.domain, known.to_epoch)
+            .is_some_and(|key| key.key == known.new_key)
         {
             return Ok(());
         }

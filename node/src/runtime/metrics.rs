@@ -22,9 +22,24 @@ fn count(of: usize) -> u64 {
 pub(super) fn storage(metrics: &Metrics, log: Arc<LogCounters>, index: Index) {
     metrics.sample("storage", move || {
         vec![
-            sample("fsyncs", "Calls of fdatasync on the log", Kind::Counter, log.syncs.load(Ordering::Relaxed)),
-            sample("log_bytes", "Bytes appended to the log", Kind::Counter, log.bytes.load(Ordering::Relaxed)),
-            sample("log_batches", "Batches appended to the log", Kind::Counter, log.batches.load(Ordering::Relaxed)),
+            sample(
+                "fsyncs",
+                "Calls of fdatasync on the log",
+                Kind::Counter,
+                log.syncs.load(Ordering::Relaxed),
+            ),
+            sample(
+                "log_bytes",
+                "Bytes appended to the log",
+                Kind::Counter,
+                log.bytes.load(Ordering::Relaxed),
+            ),
+            sample(
+                "log_batches",
+                "Batches appended to the log",
+                Kind::Counter,
+                log.batches.load(Ordering::Relaxed),
+            ),
             sample("indexed_height", "Height of the index", Kind::Gauge, index.indexed().0),
         ]
     });
@@ -64,7 +79,9 @@ pub(super) fn node(metrics: &Metrics, engine: Engine, feeds: Feeds, mesh: MeshHa
     });
     metrics.sample("mesh", move || {
         let counters = mesh.counters().all();
-        let one = |(name, help, value): (_, &'static str, _)| sample(name, help.trim_end_matches('.'), Kind::Counter, value);
+        let one = |(name, help, value): (_, &'static str, _)| {
+            sample(name, help.trim_end_matches('.'), Kind::Counter, value)
+        };
         counters.into_iter().map(one).collect()
     });
 }

@@ -119,11 +119,7 @@ impl Setup {
     }
 }
 
-fn check_papers(
-    certificate: &Certificate,
-    keys: &Keys,
-    anchors: &Anchors,
-) -> Result<(), Refusal> {
+fn check_papers(certificate: &Certificate, keys: &Keys, anchors: &Anchors) -> Result<(), Refusal> {
     let (domain, network) = (&certificate.domain, &certificate.network);
     if *domain != keys.domain || *network != keys.network {
         let what = format!("the certificate is of {domain} in {network}");

@@ -25,7 +25,9 @@ use quadrille_protocol::identity::{
     VerifiedCertificate,
 };
 use quadrille_protocol::ledger::opening::Rules;
-use quadrille_protocol::ledger::{Action, AssetProfile, Opening, Order, SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{
+    Action, AssetProfile, Opening, Order, SignedOpening, SignedOrder,
+};
 use quadrille_protocol::log::record::Founding;
 use quadrille_protocol::log::{Evidence, VerifiedEvidence};
 use quadrille_protocol::market::{OfferTerms, TakeTerms};
@@ -438,7 +440,13 @@ impl Net {
     }
 
     /// Takes bonds of an offer at the first bank for euros.
-    pub async fn take(&self, customer: &Customer, offer: OrderId, take: u128, pay: u128) -> OrderId {
+    pub async fn take(
+        &self,
+        customer: &Customer,
+        offer: OrderId,
+        take: u128,
+        pay: u128,
+    ) -> OrderId {
         let terms = TakeTerms {
             offer,
             maker: self.banks[0].domain(),
