@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use quadrille_protocol::error::{Code, Refusal};
 
 use super::dto::Problem;
-use crate::engine::{self, EngineError};
+use crate::engine::EngineError;
 
 /// How long a client waits before it tries again, where nothing more is known, in seconds.
 const RETRY_S: u64 = 1;

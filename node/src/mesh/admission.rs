@@ -18,19 +18,17 @@ use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Domain, Epoch};
 
 use super::config::HELLO_ROTATIONS;
-use super::host::Host;
+use super::host::{Host, MemberDocuments};
 use super::roster::Roster;
 
 /// Members whose signed documents are kept in memory to be passed on.
 const KNOWN_MEMBERS: usize = 4096;
 
-/// What one member has shown.
 #[derive(Debug, Clone)]
-pub struct Shown {
-    /// Its certificate.
-    pub certificate: SignedCertificate,
-    /// Its rotations, by the epoch that each leads to.
-    pub rotations: BTreeMap<Epoch, SignedRotation>,
+struct Shown {
+    certificate: SignedCertificate,
+    /// By the epoch that each leads to.
+    rotations: BTreeMap<Epoch, SignedRotation>,
 }
 
 /// The signed documents of members that came by since our start.
@@ -43,10 +41,16 @@ impl Members {
     }
 
     /// At most `most` members whose names sort after `after`.
-    pub fn after(&self, after: Option<&Domain>, most: usize) -> Vec<(Domain, Shown)> {
+    pub fn after(&self, after: Option<&Domain>, most: usize) -> Vec<(Domain, MemberDocuments)> {
         let inner = self.inner();
         let rest = inner.iter().filter(|(domain, _)| after.is_none_or(|after| *domain > after));
-        rest.take(most).map(|(domain, shown)| (domain.clone(), shown.clone())).collect()
+        rest.take(most)
+            .map(|(domain, shown)| {
+                let certificate = shown.certificate.clone();
+                let rotations = shown.rotations.values().cloned().collect();
+                (domain.clone(), MemberDocuments { certificate, rotations })
+            })
+            .collect()
     }
 
     fn has_certificate(&self, domain: &Domain, certificate: &SignedCertificate) -> bool {

@@ -31,6 +31,8 @@ pub const SESSION_QUEUE: usize = 32;
 pub const COMMAND_QUEUE: usize = 1024;
 /// Requests for pages (books, members) that are answered at one time, over all peers.
 pub const PAGES_SERVED: usize = 32;
+/// Such requests of our own under way at one time.
+pub const PAGES_FETCHED: usize = 8;
 
 /// How often something may happen: `burst` at once, then `each` in every `period`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,6 +38,9 @@ counters! {
     strange_streams "Streams opened by a peer that had no right to.";
     bad_requests "Requests for pages that could not be read in time or at all.";
     pages_served "Pages of books and members served.";
+    books_taken "Peers' live offers taken up.";
+    member_pages_taken "Pages of members taken up.";
+    members_refused "Documents of members, told by others, that were not taken up.";
     bad_pages "Pages of books and members received that were refused.";
     notices_published "Notices published.";
     notices_unpublished "Notices that could not be published.";

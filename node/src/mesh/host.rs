@@ -46,6 +46,15 @@ pub struct LiveOffers {
     pub offers: Vec<Evidence>,
 }
 
+/// What proves a membership to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberDocuments {
+    /// The certificate.
+    pub certificate: SignedCertificate,
+    /// The key rotations since that certificate, in their order.
+    pub rotations: Vec<SignedRotation>,
+}
+
 /// The node as the mesh sees it.
 #[async_trait]
 pub trait Host: Send + Sync + 'static {
@@ -87,6 +96,16 @@ pub trait Host: Send + Sync + 'static {
     async fn revoke(&self, revocation: VerifiedRevocation) -> Result<(), Refusal>;
     /// Revocations known, to pass on with the member list.
     fn revocations(&self) -> Vec<SignedRevocation>;
+    /// Members whose names sort after `after`, at most `most`, in the order of their names, to
+    /// pass on with the member list. The mesh itself remembers those that came by since its
+    /// start, so only who keeps a register (a bootstrap peer) needs to say more.
+    fn members_after(
+        &self,
+        _after: Option<&Domain>,
+        _most: usize,
+    ) -> Vec<(Domain, MemberDocuments)> {
+        Vec::new()
+    }
 
     /// A session with `peer` stands; everything from an earlier one has been handed in before.
     async fn attach(&self, peer: &Domain, out: mpsc::Sender<Wire>) -> Result<(), Refusal>;

@@ -10,7 +10,7 @@ mod book;
 mod events;
 mod host;
 mod metrics;
-mod open;
+pub mod open;
 mod ports;
 mod setup;
 mod snapshots;
@@ -31,7 +31,8 @@ pub use host::{HostParts, NodeHost};
 pub use setup::Setup;
 
 use crate::api::ports::History;
-use crate::api::{self, Server, Tokens};
+use crate::api::tokens::Tokens;
+use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
@@ -172,13 +173,9 @@ impl Node {
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
         let node = api::Node {
             core: Arc::new(engine.clone()),
-            history: History {
-                index,
-                log: Arc::new(log),
-                bundles: Arc::new(ports::BundlePort { evidence }),
-            },
+            history: History::new(index, Arc::new(log)),
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
-            tokens: Arc::new(Tokens::open(&setup.layout.tokens())?),
+            tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,
         };
@@ -295,6 +292,9 @@ impl Node {
 /// Hands publications to the mesh.
 async fn publish(mut publications: mpsc::Receiver<engine::Publication>, mesh: MeshHandle) {
     while let Some(publication) = publications.recv().await {
-        mesh.publish(publication.pair, publication.evidence);
+        if let Err(refusal) = mesh.publish(publication.pair, publication.evidence) {
+            // Late joiners and whoever missed it learn of it from the book's root.
+            tracing::warn!(%refusal, "not published");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, Standing};
+use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, MemberDocuments, Standing};
 use quadrille_node::mesh::wire::Wire;
 use quadrille_node::mesh::{Mesh, MeshConfig, MeshHandle, Timing};
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
@@ -126,11 +126,18 @@ impl World {
             validator: true,
             clock: Mutex::new(None),
             state: Mutex::default(),
+            register: Mutex::default(),
             may_receive: Semaphore::new(Semaphore::MAX_PERMITS),
         };
         let verified = self.verify(&certificate);
         host.directory.lock().unwrap().admit(&verified).unwrap();
         Arc::new(host)
+    }
+
+    /// As `host`, for a node that keeps no ledgers.
+    pub fn bootstrap(&self, name: &str, number: u8) -> Arc<TestHost> {
+        let host = Arc::into_inner(self.host(name, number)).unwrap();
+        Arc::new(TestHost { validator: false, ..host })
     }
 
     pub fn verify(&self, signed: &SignedCertificate) -> VerifiedCertificate {
@@ -165,6 +172,8 @@ pub struct TestHost {
     /// A clock that stands; none for the machine's.
     pub clock: Mutex<Option<Time>>,
     pub state: Mutex<State>,
+    /// Certificates to pass on.
+    pub register: Mutex<BTreeMap<Domain, SignedCertificate>>,
     /// One permit for each `receive`; what to take away to make the host slow.
     pub may_receive: Semaphore,
 }
@@ -305,6 +314,17 @@ impl Host for TestHost {
 
     fn revocations(&self) -> Vec<SignedRevocation> {
         self.state.lock().unwrap().revocations.clone()
+    }
+
+    fn members_after(&self, after: Option<&Domain>, most: usize) -> Vec<(Domain, MemberDocuments)> {
+        let register = self.register.lock().unwrap();
+        let rest = register.iter().filter(|(domain, _)| after.is_none_or(|after| *domain > after));
+        rest.take(most)
+            .map(|(domain, certificate)| {
+                let certificate = certificate.clone();
+                (domain.clone(), MemberDocuments { certificate, rotations: Vec::new() })
+            })
+            .collect()
     }
 
     async fn attach(&self, peer: &Domain, out: mpsc::Sender<Wire>) -> Result<(), Refusal> {
