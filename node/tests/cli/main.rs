@@ -1,0 +1,8 @@
+//! The command line as its users meet it: processes with arguments, files, output and exit codes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bank;
+mod setup;
+mod trading;
+mod usage;

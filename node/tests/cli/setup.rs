@@ -1,0 +1,170 @@
+//! From nothing to a node that runs.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use super::bank::{Bank, Ended, PASSPHRASE};
+
+/// Longest wait for a process of these tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn init_makes_a_directory_that_doctor_understands() {
+    let bank = Bank::new();
+    let made = bank.init().good();
+    assert!(made.contains("bank-a.example of the network demo"), "{made}");
+    let token = std::fs::read_to_string(bank.path("token")).unwrap();
+    assert!(token.starts_with("qd_") && !made.contains(token.trim()), "{made}");
+    for secret in ["node/identity", "node/identity/keys", "node/tokens.toml", "token"] {
+        let mode = std::fs::metadata(bank.path(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{secret}");
+    }
+    let ended = bank.run(&["doctor", "-o", "json"]);
+    assert_eq!(ended.exit, 1, "it is not enrolled: {ended:?}");
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&ended.out).unwrap();
+    let verdict = |check: &str| {
+        let found = findings.iter().find(|finding| finding["check"] == check).unwrap();
+        found["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(verdict("certificate"), "fail");
+    for check in ["configuration", "network file", "keys", "permissions", "guard", "ports"] {
+        assert_eq!(verdict(check), "ok", "{findings:?}");
+    }
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let bank = Bank::new();
+    bank.init().good();
+    let keys = std::fs::read(bank.path("node/identity/keys")).unwrap();
+    let again = bank.init();
+    assert_eq!(again.exit, 1, "{again:?}");
+    assert!(again.err.contains("Q-2206"), "{again:?}");
+    assert_eq!(std::fs::read(bank.path("node/identity/keys")).unwrap(), keys);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_made() {
+    let bank = Bank::new();
+    let arguments = ["init", "--network", "network.toml", "--domain", "bank-a.example"];
+    let cases: [(&[&str], &str); 3] = [
+        (&["--suite", "2"], "Q-1107"),
+        (&["--set", "mesh.quik=true"], "Q-2203"),
+        (&["--set", "settlement.life_ms=1"], "Q-2202"),
+    ];
+    for (more, code) in cases {
+        let ended = bank.run(&[&arguments[..], more].concat());
+        assert_ne!(ended.exit, 0);
+        assert!(ended.err.contains(code), "{ended:?}");
+        assert!(!bank.path("node").exists());
+    }
+}
+
+#[test]
+fn only_the_node_s_own_certificate_is_accepted() {
+    let (ours, theirs) = (Bank::enrolled(), Bank::enrolled());
+    assert!(ours.path("node/identity/certificate").exists());
+    let foreign = theirs.text("certificate.json");
+    let refused = ours.run(&["enroll", "accept", &foreign]);
+    assert_eq!(refused.exit, 1, "{refused:?}");
+    assert!(refused.err.contains("Q-2302"), "{refused:?}");
+    let request = ours.run(&["enroll", "accept", "request.json"]);
+    assert!(request.err.contains("Q-2207"), "{request:?}");
+    std::fs::write(ours.path("passphrase"), "wrong\n").unwrap();
+    let locked = ours.run(&["enroll", "accept", "certificate.json"]);
+    assert!(locked.err.contains("Q-1915"), "{locked:?}");
+}
+
+#[test]
+fn the_configuration_says_where_each_value_comes_from() {
+    let bank = Bank::new();
+    bank.init().good();
+    let shown = bank
+        .program()
+        .args(["config", "show", "--origin", "-o", "json", "--set", "api.orders_per_second=7"])
+        .env("QUADRILLE_ENGINE_QUEUE", "77")
+        .output()
+        .unwrap();
+    let rows = Ended::from(shown).json();
+    let row = |option: &str| {
+        let rows = rows.as_array().unwrap();
+        let row = rows.iter().find(|row| row["option"] == option).unwrap();
+        (row["value"].as_str().unwrap().to_owned(), row["origin"].as_str().unwrap().to_owned())
+    };
+    let pair = |value: &str, origin: &str| (value.to_owned(), origin.to_owned());
+    assert_eq!(row("api.orders_per_second"), pair("7", "command line"));
+    assert_eq!(row("engine.queue"), pair("77", "environment QUADRILLE_ENGINE_QUEUE"));
+    assert!(row("api.listen").1.contains("quadrille.toml line"), "{rows}");
+    assert_eq!(row("mesh.quic"), pair("false", "default"));
+}
+
+#[test]
+fn tokens_are_shown_once_and_taken_back() {
+    let bank = Bank::new();
+    bank.init().good();
+    let made = bank.run(&["token", "create", "--role", "auditor", "-o", "json"]).json();
+    let token = made["token"].as_str().unwrap();
+    assert!(token.starts_with("qd_"));
+    let listed = bank.run(&["token", "list"]).good();
+    assert!(listed.contains("auditor") && !listed.contains(token), "{listed}");
+    let id = made["id"].as_str().unwrap();
+    bank.run(&["token", "revoke", id]).good();
+    assert!(!bank.run(&["token", "list"]).good().contains("auditor"));
+    assert_eq!(bank.run(&["token", "revoke", id]).exit, 1);
+}
+
+/// A node process; killed when a test ends early.
+struct Running {
+    child: Child,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_node_runs_answers_and_stops_when_it_is_asked_to() {
+    let bank = Bank::enrolled();
+    let log = std::fs::File::create(bank.path("stderr")).unwrap();
+    let child = bank.program().arg("run").stderr(log).stdout(Stdio::null()).spawn().unwrap();
+    let mut node = Running { child };
+    let endpoints = wait_for("endpoints", || {
+        if let Some(status) = node.child.try_wait().unwrap() {
+            let log = std::fs::read_to_string(bank.path("stderr")).unwrap();
+            panic!("ended with {status}: {log}");
+        }
+        let text = std::fs::read_to_string(bank.path("node/run/endpoints.json")).ok()?;
+        serde_json::from_str::<serde_json::Value>(&text).ok()
+    });
+    let api = endpoints["api"].as_str().unwrap();
+    let status = bank.run(&["status", "--api", api, "-o", "json"]).json();
+    assert_eq!(status["domain"], "bank-a.example");
+    let second = bank.run(&["run"]);
+    assert_eq!(second.exit, 6, "two processes on one directory: {second:?}");
+    assert!(second.err.contains("Q-1901"), "{second:?}");
+    let pid = rustix::process::Pid::from_child(&node.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let ended = wait_for("the end", || node.child.try_wait().unwrap());
+    let log = std::fs::read_to_string(bank.path("stderr")).unwrap();
+    assert_eq!(ended.code(), Some(0), "{log}");
+    let token = std::fs::read_to_string(bank.path("token")).unwrap();
+    assert!(!log.contains(PASSPHRASE) && !log.contains(token.trim()), "{log}");
+    let verified = bank.run(&["log", "verify", "node"]).good();
+    assert!(verified.contains("good"), "{verified}");
+    assert!(!bank.path("node/run/endpoints.json").exists());
+}
