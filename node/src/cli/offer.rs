@@ -4,11 +4,12 @@ use clap::Subcommand;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
 use quadrille_protocol::market::{OfferTerms, TakeTerms};
-use quadrille_protocol::types::{Amount, AssetPair, Bounded, Domain, Duration, OrderId};
+use quadrille_protocol::types::{Amount, AssetPair, Bounded, Domain, Duration, OrderId, Uai, Ubi};
 
 use super::amount::{Assets, read_number};
 use super::connect::{Connection, converse};
 use super::exit::Failure;
+use super::ledger;
 use super::output::{Output, short};
 use super::span;
 use super::submit::OrderOptions;
@@ -30,14 +31,14 @@ pub(super) enum Command {
     /// List offers of the node's holders
     #[command(after_help = "Examples:
   quadrille offer list
-  quadrille offer list --ledger ubi:7f… --state live")]
+  quadrille offer list --ledger alice@bank-a.example --all")]
     List {
         /// Of one ledger
-        #[arg(long, value_name = "UBI")]
-        ledger: Option<quadrille_protocol::types::Ubi>,
-        /// In one state: live, cancelled, expired or filled
-        #[arg(long, value_parser = ["live", "cancelled", "expired", "filled"])]
-        state: Option<String>,
+        #[arg(long, value_name = "LEDGER")]
+        ledger: Option<String>,
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
         /// Most rows
         #[arg(long, default_value_t = 100)]
         limit: usize,
@@ -46,10 +47,10 @@ pub(super) enum Command {
     },
     /// End an offer; what open settlements have reserved is settled or released as they end
     #[command(after_help = "Examples:
-  quadrille offer cancel ord:53c1… --ledger alice@bank-a.example")]
+  quadrille offer cancel ord:53c1a0 --ledger alice@bank-a.example")]
     Cancel {
-        /// The offer (all 64 digits)
-        offer: OrderId,
+        /// The offer, or its first digits
+        offer: String,
         #[command(flatten)]
         order: Box<OrderOptions>,
     },
@@ -117,17 +118,23 @@ pub(super) struct Take {
 pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Create(create) => create.run(output),
-        Command::List { ledger, state, limit, connection } => {
+        Command::List { ledger, all, limit, connection } => {
             let client = connection.client()?;
             converse(async {
-                let offers = client.offers(ledger.as_ref(), state.as_deref(), *limit).await?;
+                let ledger = match ledger {
+                    Some(text) => Some(ledger::resolve(&client, text).await?),
+                    None => None,
+                };
+                let offers = client.offers(ledger.as_ref(), *all, *limit).await?;
                 list(&offers, &Assets::fetch(&client).await?, output)
             })
         }
         Command::Cancel { offer, order } => {
-            let offer = *offer;
             let intent = format!("offer cancel {offer}");
-            order.submit(&intent, None, output, async |_| Ok(Action::Cancel { offer }))
+            order.submit(&intent, None, output, async |desk| {
+                let offer = of_ledger(desk.client, &desk.ledger.ledger, offer).await?;
+                Ok(Action::Cancel { offer })
+            })
         }
         Command::Take(take) => take.run(output),
     }
@@ -175,7 +182,7 @@ impl Take {
         order.submit(&intent, *wait, output, async |desk| {
             let assets = Assets::fetch(desk.client).await?;
             let entry = in_book(desk.client, offer).await?;
-            let number = |text: &Option<String>, asset: &quadrille_protocol::types::Uai| {
+            let number = |text: &Option<String>, asset: &Uai| {
                 let decimals = assets.find(&asset.to_string()).map(|view| view.decimals);
                 let read = |text: &String| read_number(text, decimals?, *minor);
                 text.as_ref().map(read).transpose()
@@ -204,22 +211,35 @@ impl Take {
     }
 }
 
+/// The live offer of a ledger that `text` names, by all of its identifier or the beginning.
+async fn of_ledger(client: &Client, ledger: &Ubi, text: &str) -> Result<OrderId, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let offers = client.offers(Some(ledger), false, BOOK_ROWS).await?;
+    one_of(text, offers.into_iter().map(|offer| (offer.offer, offer.offer)))
+}
+
 /// The offer of the book that `text` names, by all of its identifier or the beginning.
 async fn in_book(client: &Client, text: &str) -> Result<BookEntry, Failure> {
     let entries = client.book(None, None, BOOK_ROWS).await?;
-    let mut found = entries.into_iter().filter(|entry| entry.offer.to_string().starts_with(text));
+    one_of(text, entries.into_iter().map(|entry| (entry.offer, entry)))
+}
+
+/// The only one of `known` whose identifier begins with `text`.
+fn one_of<T>(text: &str, known: impl Iterator<Item = (OrderId, T)>) -> Result<T, Failure> {
+    let mut found = known.filter(|(id, _)| text.len() > 4 && id.to_string().starts_with(text));
     match (found.next(), found.next()) {
-        (Some(entry), None) => Ok(entry),
-        (None, _) => refuse_unknown(text),
-        (Some(first), Some(second)) => {
-            let (first, second) = (short(&first.offer), short(&second.offer));
+        (Some((_, one)), None) => Ok(one),
+        (None, _) => {
+            let what = format!("`{text}` is not there, or not any more");
+            Err(Refusal::new(Code::UnknownOffer, what).into())
+        }
+        (Some((first, _)), Some((second, _))) => {
+            let (first, second) = (short(&first), short(&second));
             Err(Failure::usage(format!("`{text}` begins several offers: {first}, {second}")))
         }
     }
-}
-
-fn refuse_unknown(text: &str) -> Result<BookEntry, Failure> {
-    Err(Refusal::new(Code::UnknownOffer, format!("`{text}` is not in the book")).into())
 }
 
 fn list(offers: &[OfferView], assets: &Assets, output: Output) -> Result<(), Failure> {

@@ -137,15 +137,15 @@ impl Client {
         self.get(&["v1", "orders", &text(order)]).await
     }
 
-    /// Offers of the node's holders, of one ledger where one is named.
+    /// Live offers of the node's holders, or closed ones too; of one ledger where one is named.
     pub async fn offers(
         &self,
         ledger: Option<&Ubi>,
-        state: Option<&str>,
+        all: bool,
         most: usize,
     ) -> Answer<Vec<OfferView>> {
         let mut query: Vec<_> = ledger.map(|ledger| ("ledger", text(ledger))).into_iter().collect();
-        query.extend(state.map(|state| ("state", state.to_owned())));
+        query.push(("state", if all { "all" } else { "live" }.to_owned()));
         self.list(&["v1", "offers"], &query, most).await
     }
 
