@@ -251,8 +251,9 @@ async fn a_session_that_is_not_the_peers_to_open_is_refused() {
     let z = world.host("z", 2);
     let rogue = Rogue::member(&mesh, &z, 2).await;
     let mut stream = rogue.stream("/quadrille/session/1").await.unwrap();
-    stream.write_all(&GREETING).await.unwrap();
-    stream.flush().await.unwrap();
+    // The node may have closed the stream before the greeting is out.
+    let _ = stream.write_all(&GREETING).await;
+    let _ = stream.flush().await;
     until("a strange stream", || mesh.counters().strange_streams.get() == 1).await;
     assert!(b.told().is_empty());
 }
