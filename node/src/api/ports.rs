@@ -14,11 +14,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
-use quadrille_protocol::types::{Domain, SettlementId, Time, Uai};
+use quadrille_protocol::types::{Domain, Time, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 
-use super::dto::{Armour, Connection, GatewayView};
+use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
+use crate::evidence::Evidences;
 use crate::index::{BatchSource, Index};
 
 /// A look at the validator's state.
@@ -56,15 +57,8 @@ impl Core for Engine {
     }
 }
 
-/// Makes a settlement's evidence bundle.
-pub trait Bundles: Send + Sync + 'static {
-    /// All evidence that we hold about a settlement, as an `evidence-bundle`; `None` when there
-    /// is none. May wait for the disk.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    fn bundle(&self, settlement: &SettlementId) -> Result<Option<Armour>, Refusal>;
-}
+/// Where batches are read from.
+pub type Log = Arc<dyn BatchSource + Send + Sync>;
 
 /// The past: the index says where things are, the log what they are.
 #[derive(Clone)]
@@ -72,9 +66,18 @@ pub struct History {
     /// The index.
     pub index: Index,
     /// The log.
-    pub log: Arc<dyn BatchSource + Send + Sync>,
-    /// Evidence bundles.
-    pub bundles: Arc<dyn Bundles>,
+    pub log: Log,
+    /// What evidence is cut with.
+    pub evidences: Arc<Evidences<Log>>,
+}
+
+impl History {
+    /// Of `log` and its index.
+    #[must_use]
+    pub fn new(index: Index, log: Log) -> Self {
+        let evidences = Arc::new(Evidences::new(Arc::clone(&log), index.clone()));
+        Self { index, log, evidences }
+    }
 }
 
 /// What the mesh knows of a peer.

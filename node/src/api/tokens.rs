@@ -123,7 +123,7 @@ pub fn create(path: &Path, role: Role, label: &str, now: Time) -> Result<NewToke
         refuse!(BadTokenFile, "{TOKENS_MAX} tokens already: revoke some");
     }
     let secret = Zeroizing::new(rand::random::<[u8; SECRET_BYTES]>());
-    let token = Zeroizing::new(format!("{PREFIX}{}", *Zeroizing::new(hex::encode(&*secret))));
+    let token = Zeroizing::new(format!("{PREFIX}{}", *Zeroizing::new(hex::encode(*secret))));
     let sha256 = hex::encode(digest(&token));
     let id = loop {
         let id = format!("t-{}", hex::encode(rand::random::<[u8; 4]>()));

@@ -15,10 +15,9 @@ same request again. `Idempotency-Key` on a change makes that safe for changes wi
 their own, as long as the node runs; orders are always safe to repeat. In a path, `#` is written \
 %23.";
 
-pub use crate::index::{Event, EventId, EventKind};
-
 mod assets;
 mod common;
+mod events;
 mod ledgers;
 mod market;
 mod node;
@@ -29,6 +28,7 @@ pub use assets::{AssetHolding, AssetView, Issue, NewAsset, Providers};
 pub use common::{
     Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
 };
+pub use events::{EventKind, EventView};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
     MovementView, RulesView,

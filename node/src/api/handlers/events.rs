@@ -19,19 +19,19 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::IntoParams;
 
-use super::super::dto::{Event, EventId};
+use super::super::dto::{EventKind, EventView};
 use super::super::extract::Params;
 use super::super::problem::{Answered, ApiError};
 use super::super::state::{Shared, stop};
 use super::super::tokens::Bearer;
+use super::super::view;
 use crate::index::events::events_after;
+use crate::index::{Event, EventId};
 
 /// How often a quiet stream says that it is still there, and that the token still counts.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events read from the log at once.
 const READ_AT_ONCE: usize = 256;
-/// The kinds that one subscriber may name.
-const TYPES_MAX: usize = 32;
 
 /// Set when the node stops: streams end then.
 #[derive(Clone)]
@@ -54,10 +54,10 @@ pub(in super::super) struct EventQuery {
 /// Everything that happens, as Server-Sent Events.
 ///
 /// The `id` of each is `height.leaf.n`; send the last one seen as `Last-Event-ID` to go on after
-/// it. `data` is a JSON object with `id`, `time`, `type` and what belongs to the type.
+/// it. `data` is an `EventView` as JSON.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     params(EventQuery, ("Last-Event-ID" = Option<String>, Header, description = "Go on after it")),
-    responses((status = 200, body = String, content_type = "text/event-stream")))]
+    responses((status = 200, body = EventView, content_type = "text/event-stream")))]
 pub(in super::super) async fn stream(
     State(api): State<Shared>,
     Extension(bearer): Extension<Bearer>,
@@ -107,21 +107,21 @@ fn read_id(text: &str, indexed: Height) -> Result<EventId, Refusal> {
     Ok(id)
 }
 
-fn types(text: Option<&str>) -> Result<Option<BTreeSet<String>>, Refusal> {
+fn types(text: Option<&str>) -> Result<Option<BTreeSet<EventKind>>, Refusal> {
     let Some(text) = text else { return Ok(None) };
-    let types: BTreeSet<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-    let named = |name: &String| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b"._-".contains(&b))
-    };
-    if types.len() > TYPES_MAX || !types.iter().all(named) {
-        let what = format!("types: at most {TYPES_MAX} names like ledger.entry");
-        return Err(Refusal::new(Code::BadQuery, what));
-    }
-    Ok(Some(types))
+    let known = |name: &str| EventKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let names = text.split(',').map(str::trim);
+    let types = names.map(|name| {
+        known(name).ok_or_else(|| {
+            let all: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+            Refusal::new(Code::BadQuery, format!("types are {}", all.join(", ")))
+        })
+    });
+    types.collect::<Result<_, _>>().map(Some)
 }
 
 struct Filter {
-    types: Option<BTreeSet<String>>,
+    types: Option<BTreeSet<EventKind>>,
     ledger: Option<Ubi>,
 }
 
@@ -209,15 +209,14 @@ const fn end_of(height: Height) -> EventId {
 
 impl Filter {
     fn pass(&self, event: &Event) -> Option<Sent> {
+        let shown = view::event(event);
+        let of_ledger = self.ledger.is_none_or(|ledger| shown.ledger == Some(ledger));
+        let of_type = self.types.as_ref().is_none_or(|types| types.contains(&shown.kind));
+        if !of_ledger || !of_type {
+            return None;
+        }
         // Names, numbers and texts: there is nothing in an event that JSON cannot say.
-        let data = serde_json::to_value(event).ok()?;
-        let name = data.get("type")?.as_str()?;
-        let text = |ledger: Ubi| ledger.to_string();
-        let of_ledger = self.ledger.is_none_or(|ledger| {
-            data.get("ledger").and_then(|known| known.as_str()) == Some(text(ledger).as_str())
-        });
-        let of_type = self.types.as_ref().is_none_or(|types| types.contains(name));
-        (of_ledger && of_type)
-            .then(|| Sent::default().id(event.id.to_string()).event(name).data(data.to_string()))
+        let data = serde_json::to_string(&shown).ok()?;
+        Some(Sent::default().id(event.id.to_string()).event(shown.kind.name()).data(data))
     }
 }

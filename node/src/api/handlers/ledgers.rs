@@ -125,7 +125,8 @@ pub(in super::super) async fn entries(
     Ok(Json(Page { items, next: page.next.map(|next| next.to_string()) }))
 }
 
-/// The evidence of one entry, as text armour of the kind `evidence`: the holder's proof.
+/// The evidence of one entry with the certificates to verify it, as text armour: the holder's
+/// proof.
 #[utoipa::path(get, path = "/v1/ledgers/{ledger}/entries/{sequence}/evidence", tag = "ledgers",
     params(("ledger" = String, Path, description = "The ledger"),
         ("sequence" = String, Path, description = "The entry's number")),
@@ -133,16 +134,16 @@ pub(in super::super) async fn entries(
 pub(in super::super) async fn entry_evidence(
     State(api): State<Shared>,
     Segments(ubi, sequence): Segments<Ubi, Sequence>,
-) -> Answered<Json<Armour>> {
+) -> Answered<Json<serde_json::Value>> {
     api.up_to_date().await?;
     let evidence = api.past(move |history| {
         let Some(row) = history.index.entry(&ubi, sequence)? else {
             let what = format!("entry {sequence} of {ubi}");
             return Err(Refusal::new(Code::NoSuchRecord, what));
         };
-        node::evidence_at(history, view::place(row.place))
+        node::evidence_at(history, row.place)
     });
-    Ok(Json(view::armour(&evidence.await?)))
+    Ok(Json(evidence.await?))
 }
 
 /// Freezes a ledger: no new orders and locks; what is promised is kept.

@@ -6,18 +6,18 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::log::{Evidence, SignedCheckpoint};
+use quadrille_protocol::log::SignedCheckpoint;
 use quadrille_protocol::types::{Domain, Epoch, Height};
 use quadrille_protocol::validator::{Command, Validator};
 
-use super::super::dto::{
-    Armour, CheckpointView, Connection, LogHead, LogLevel, Place, Receipt, Status,
-};
+use super::super::dto::{Armour, CheckpointView, Connection, LogHead, LogLevel, Receipt, Status};
 use super::super::extract::{Body, Leaf, Segment, Segments};
 use super::super::ports::History;
 use super::super::problem::{Answered, ApiError};
 use super::super::state::Shared;
 use super::super::view;
+use crate::evidence::armour;
+use crate::index::Place;
 
 /// Whether the process runs.
 #[utoipa::path(get, path = "/livez", tag = "node", responses((status = 200, body = String)))]
@@ -138,7 +138,7 @@ fn signed_checkpoint(history: &History, height: Height) -> Result<SignedCheckpoi
     Ok(SignedCheckpoint { checkpoint: sealed.stored.checkpoint, signature })
 }
 
-/// The evidence of one record, as text armour of the kind `evidence`.
+/// The evidence of one record with the certificates to verify it, as text armour.
 #[utoipa::path(get, path = "/v1/evidence/{height}/{leaf}", tag = "log",
     params(("height" = String, Path, description = "The height of the batch"),
         ("leaf" = u32, Path, description = "The record in it, from 0")),
@@ -146,22 +146,18 @@ fn signed_checkpoint(history: &History, height: Height) -> Result<SignedCheckpoi
 pub(in super::super) async fn evidence(
     State(api): State<Shared>,
     Segments(height, Leaf(leaf)): Segments<Height, Leaf>,
-) -> Answered<Json<Armour>> {
+) -> Answered<Json<serde_json::Value>> {
     let place = Place { height, leaf };
-    let evidence = api.past(move |history| evidence_at(history, place)).await?;
-    Ok(Json(view::armour(&evidence)))
+    let indexed = api.node.history.index.indexed();
+    if height > indexed {
+        return Err(ApiError::new(Code::NoSuchRecord, format!("the log is at height {indexed}")));
+    }
+    Ok(Json(api.past(move |history| evidence_at(history, place)).await?))
 }
 
-/// Cuts the evidence of a record out of its batch.
-pub(super) fn evidence_at(history: &History, place: Place) -> Result<Evidence, Refusal> {
-    let named = format!("leaf {} at height {}", place.leaf, place.height);
-    let none = || Refusal::new(Code::NoSuchRecord, named.clone());
-    let sealed = history.log.batch(place.height)?.ok_or_else(none)?;
-    if place.leaf >= sealed.stored.checkpoint.count {
-        return Err(none());
-    }
-    let signature = sealed.signature.ok_or_else(|| Refusal::new(Code::NotSealed, named.clone()))?;
-    quadrille_protocol::log::Batch::open(sealed.stored)?.evidence(place.leaf, &signature)
+/// The evidence of a record, with the papers to verify it.
+pub(super) fn evidence_at(history: &History, place: Place) -> Result<serde_json::Value, Refusal> {
+    Ok(armour::to_json(&history.evidences.record_bundle(place)?))
 }
 
 /// Takes no new business; what is open is finished.

@@ -13,6 +13,7 @@ use super::super::problem::{Answered, ApiError};
 use super::super::state::Shared;
 use super::super::view;
 use super::Wanted;
+use crate::evidence::armour;
 use crate::index::SettlementFilter;
 
 /// Which settlements.
@@ -88,8 +89,9 @@ pub(in super::super) async fn show(
 pub(in super::super) async fn evidence(
     State(api): State<Shared>,
     Segment(id): Segment<SettlementId>,
-) -> Answered<Json<Armour>> {
+) -> Answered<Json<serde_json::Value>> {
     api.up_to_date().await?;
-    let bundle = api.past(move |history| history.bundles.bundle(&id)).await?;
-    bundle.map(Json).ok_or_else(|| ApiError::new(Code::UnknownSettlement, id.to_string()))
+    let bundle =
+        api.past(move |history| Ok(armour::to_json(&history.evidences.settlement_bundle(&id)?)));
+    Ok(Json(bundle.await?))
 }

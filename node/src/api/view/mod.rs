@@ -2,27 +2,27 @@
 //!
 //! Pure functions: nothing here asks anybody or waits.
 
+mod event;
 mod market;
 mod outlook;
 mod settlement;
 
+pub(super) use event::event;
 pub(super) use market::{book_entry, offer, order};
 pub(super) use outlook::{RECOVERING, outlook};
 pub(super) use settlement::{settlement, settlement_summary};
 
-use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{Member, Role};
 use quadrille_protocol::ledger::correspondent::Correspondent;
 use quadrille_protocol::ledger::opening::DailyLimit;
 use quadrille_protocol::ledger::transaction::{Movement, MovementKind as Moved};
 use quadrille_protocol::ledger::{Asset, Ledger, account};
-use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::{Domain, Uai, Ubi};
 use quadrille_protocol::validator::Validator;
 
 use super::dto::{
-    Armour, AssetView, BalanceView, Connection, DailyLimitView, EntryView, ExposureView, FeedView,
+    AssetView, BalanceView, Connection, DailyLimitView, EntryView, ExposureView, FeedView,
     LedgerStatus, LedgerView, MemberView, MovementKind, MovementView, PeerStanding, PeerView,
     Place, Reason, RulesView,
 };
@@ -40,26 +40,6 @@ pub(super) const fn place(place: index::Place) -> Place {
 
 fn reason_of(code: Code) -> Reason {
     Reason::from(&Refusal::new(code, ""))
-}
-
-/// Evidence as text armour.
-pub(super) fn armour(evidence: &Evidence) -> Armour {
-    let checkpoint = &evidence.checkpoint.checkpoint;
-    let kind = evidence.read().map_or("unreadable", |record| record.kind());
-    let fields = [
-        ("domain", checkpoint.domain.to_string()),
-        ("network", checkpoint.network.to_string()),
-        ("height", checkpoint.height.to_string()),
-        ("leaf", evidence.index.to_string()),
-        ("time", checkpoint.time.to_string()),
-        ("record", kind.to_owned()),
-    ];
-    Armour {
-        quadrille: "evidence".to_owned(),
-        version: 1,
-        bytes: hex::encode(codec::encode(evidence)),
-        readable: fields.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect(),
-    }
 }
 
 pub(super) const fn ledger_status(status: account::Status) -> LedgerStatus {

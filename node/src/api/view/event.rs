@@ -1,0 +1,126 @@
+//! Events of the log as they travel.
+
+use quadrille_protocol::error::{Code, Refusal};
+
+use super::super::dto::{EventKind, EventView, Place, Reason};
+use crate::index::{Event, EventKind as Was};
+
+/// An event. Longer than a function should be, because it is one match over every kind.
+#[expect(clippy::too_many_lines, reason = "one match over every kind")]
+pub(in super::super) fn event(event: &Event) -> EventView {
+    let blank = |kind| EventView {
+        kind,
+        time: event.time,
+        place: Place { height: event.id.height, leaf: event.id.leaf },
+        ledger: None,
+        sequence: None,
+        order: None,
+        settlement: None,
+        what: None,
+        domain: None,
+        asset: None,
+        amount: None,
+        reason: None,
+    };
+    match &event.kind {
+        Was::Entry { ledger, sequence, cause, order, settlement, hash: _ } => EventView {
+            ledger: Some(*ledger),
+            sequence: Some(*sequence),
+            what: Some(cause.clone()),
+            order: *order,
+            settlement: *settlement,
+            ..blank(EventKind::LedgerEntry)
+        },
+        Was::OrderRefused { ledger, order, code, refusal } => EventView {
+            ledger: Some(*ledger),
+            order: Some(*order),
+            reason: reason(code, refusal),
+            ..blank(EventKind::OrderRefused)
+        },
+        Was::TakeRefused { order, offer: _, by, code, refusal } => EventView {
+            order: Some(*order),
+            domain: Some(by.clone()),
+            reason: reason(code, refusal),
+            ..blank(EventKind::TakeRefused)
+        },
+        Was::OfferPosted { offer, version: _, remaining } => EventView {
+            order: Some(*offer),
+            amount: Some(*remaining),
+            ..blank(EventKind::OfferPosted)
+        },
+        Was::OfferClosed { offer, code } => EventView {
+            order: Some(*offer),
+            reason: reason(code, ""),
+            ..blank(EventKind::OfferClosed)
+        },
+        Was::SettlementStep { settlement, step, by, reason: why } => EventView {
+            settlement: Some(*settlement),
+            what: Some(step.clone()),
+            domain: Some(by.clone()),
+            reason: why.as_deref().and_then(|why| reason(why.get(..CODE_BYTES)?, why)),
+            ..blank(EventKind::SettlementStep)
+        },
+        Was::SettlementFinal { settlement, outcome } => EventView {
+            settlement: Some(*settlement),
+            what: Some(outcome.clone()),
+            ..blank(EventKind::SettlementFinal)
+        },
+        Was::PeerSuspended { peer } => {
+            EventView { domain: Some(peer.clone()), ..blank(EventKind::PeerSuspended) }
+        }
+        Was::PeerLifted { peer } => {
+            EventView { domain: Some(peer.clone()), ..blank(EventKind::PeerLifted) }
+        }
+        Was::CreditLimit { peer, asset, limit } => EventView {
+            domain: Some(peer.clone()),
+            asset: Some(asset.clone()),
+            amount: Some(*limit),
+            ..blank(EventKind::TrustChanged)
+        },
+        Was::MemberAdmitted { domain } => EventView {
+            domain: Some(domain.clone()),
+            what: Some("admitted".to_owned()),
+            ..blank(EventKind::MemberChanged)
+        },
+        Was::MemberRotated { domain } => EventView {
+            domain: Some(domain.clone()),
+            what: Some("rotated".to_owned()),
+            ..blank(EventKind::MemberChanged)
+        },
+        Was::MemberRevoked { domain } => EventView {
+            domain: Some(domain.clone()),
+            what: Some("revoked".to_owned()),
+            ..blank(EventKind::MemberChanged)
+        },
+        Was::AssetRegistered { asset } => EventView {
+            asset: Some(asset.clone()),
+            what: Some("registered".to_owned()),
+            ..blank(EventKind::AssetChanged)
+        },
+        Was::AssetLocked { asset, locked } => EventView {
+            asset: Some(asset.clone()),
+            what: Some(if *locked { "locked" } else { "unlocked" }.to_owned()),
+            ..blank(EventKind::AssetChanged)
+        },
+        Was::RecoveryStarted { lost_height } => EventView {
+            what: Some(format!("up to height {lost_height}")),
+            ..blank(EventKind::RecoveryStarted)
+        },
+        Was::RecoveryRecord { kind, height } => EventView {
+            what: Some(format!("{kind} of height {height}")),
+            ..blank(EventKind::RecoveryRecord)
+        },
+        Was::RecoveryDone {} => blank(EventKind::RecoveryDone),
+    }
+}
+
+/// Length of `Q-1042`.
+const CODE_BYTES: usize = 6;
+
+/// A reason by the text of its code, and the refusal's own text where there is one.
+fn reason(code: &str, text: &str) -> Option<Reason> {
+    let code: Code = code.parse().ok()?;
+    let head = format!("{code} {}: ", code.title());
+    let what = text.strip_prefix(&head).unwrap_or_default();
+    Some(Reason::from(&Refusal::new(code, what)))
+}

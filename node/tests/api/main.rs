@@ -1,0 +1,9 @@
+//! The HTTP interface over real connections, in front of banks that really trade.
+
+mod bank;
+mod events;
+mod hostile;
+mod rules;
+#[path = "../../../protocol/tests/support/mod.rs"]
+mod support;
+mod trade;
