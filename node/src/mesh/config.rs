@@ -8,6 +8,8 @@ use quadrille_protocol::types::Domain;
 
 /// Connections being set up, in each direction: everybody outside shares these.
 pub const PENDING_CONNECTIONS: u32 = 64;
+/// Those of one address among them.
+pub const PENDING_PER_ADDRESS: usize = 16;
 /// Connections to one peer: one, and another when both have dialled at once.
 pub const CONNECTIONS_PER_PEER: u32 = 2;
 /// Connections over all peers, unless configured otherwise.

@@ -20,6 +20,7 @@ mod config;
 mod counters;
 mod dial;
 mod directory;
+mod doorstep;
 mod gossip;
 mod hello;
 pub mod host;

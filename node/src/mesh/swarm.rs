@@ -24,6 +24,7 @@ use tokio::time::MissedTickBehavior;
 use super::config::{CONNECTIONS_PER_PEER, MeshConfig, PENDING_CONNECTIONS};
 use super::dial::Dialer;
 use super::directory::{self, GatewayAnswer, Kademlia, Lookups, ProvidersAnswer};
+use super::doorstep;
 use super::gossip::{self, Gossip, Judged, Notices};
 use super::own::Own;
 use super::session::Sessions;
@@ -36,6 +37,7 @@ const PING_FAILURES: u32 = 3;
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
     limits: connection_limits::Behaviour,
+    doorstep: doorstep::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     gossip: Gossip,
@@ -58,6 +60,7 @@ impl Behaviour {
             .with_agent_version(concat!("quadrille/", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
+            doorstep: doorstep::Behaviour::default(),
             identify: identify::Behaviour::new(about),
             ping: ping::Behaviour::new(ping::Config::new()),
             gossip: gossip::build(keypair, network)?,
@@ -276,7 +279,7 @@ impl Driver {
                 self.lookups.on_event(kademlia, &self.shared, event);
             }
             BehaviourEvent::Identify(_) | BehaviourEvent::Streams(()) => {}
-            BehaviourEvent::Limits(never) => match never {},
+            BehaviourEvent::Limits(never) | BehaviourEvent::Doorstep(never) => match never {},
         }
     }
 
