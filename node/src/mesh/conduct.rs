@@ -48,23 +48,17 @@ impl Offence {
     /// How bad it is.
     fn points(self) -> f64 {
         match self {
-            // Not the peer's fault: what we do not know yet, or have no room for, comes again.
-            Self::Refused(
-                Code::UnknownDomain
-                | Code::UnknownEpoch
-                | Code::QueueFull
-                | Code::NotLive
-                | Code::Recovering
-                | Code::FeedGap
-                | Code::HeightRegressed
-                | Code::PeerSuspended,
-            ) => 0.0,
-            Self::Refused(_) => 10.0,
+            Self::Refused(code) if proves_a_fault(code) => 10.0,
+            // What we do not know yet, have no room for, or see otherwise: it is named in the
+            // log and costs nothing. A counterparty cut off for it would cost us more.
+            Self::Refused(_) => 0.0,
             Self::BadFrame => 40.0,
             Self::StrangeStream | Self::BadRequest => 10.0,
             Self::BadPage => 20.0,
             Self::BadNotice => 5.0,
-            Self::TooFast => 0.5,
+            // What is over the rate is dropped anyway. Up to 25 a second are forgiven as they
+            // come: a busy market is no attack, and its sessions must not suffer.
+            Self::TooFast => 0.02,
         }
     }
 
@@ -77,6 +71,28 @@ impl Offence {
             Self::TooFast => Code::TooFast,
         }
     }
+}
+
+/// Whether a refusal with this code shows that the peer's software or intent is at fault, and
+/// not merely that two honest nodes know different things.
+fn proves_a_fault(code: Code) -> bool {
+    // Bytes and text, cryptography.
+    if matches!(code.number() / 100, 10 | 11) {
+        return true;
+    }
+    matches!(
+        code,
+        Code::WrongNetwork
+            | Code::WrongDomain
+            | Code::BadRotation
+            | Code::FeedReplay
+            | Code::NotAddressed
+            | Code::Equivocation
+            | Code::WrongRecord
+            | Code::BadEvidence
+            | Code::BadBookRoot
+            | Code::BadSessionFrame
+    )
 }
 
 #[derive(Debug)]

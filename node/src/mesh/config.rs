@@ -8,6 +8,8 @@ use quadrille_protocol::types::Domain;
 
 /// Connections being set up, in each direction: everybody outside shares these.
 pub const PENDING_CONNECTIONS: u32 = 64;
+/// Those of one address among them.
+pub const PENDING_PER_ADDRESS: usize = 16;
 /// Connections to one peer: one, and another when both have dialled at once.
 pub const CONNECTIONS_PER_PEER: u32 = 2;
 /// Connections over all peers, unless configured otherwise.
@@ -95,9 +97,9 @@ pub struct MeshConfig {
     /// What the gateway record says instead of the addresses listened on (behind a translator
     /// or a name). Empty: the addresses listened on.
     pub advertise: Vec<Multiaddr>,
-    /// Peers to begin with, each with `/p2p/…` at its end.
+    /// Peers to begin with, better with `/p2p/…` at the end.
     pub bootstrap: Vec<Multiaddr>,
-    /// Known addresses of domains, each with `/p2p/…` at its end.
+    /// Known addresses of domains, better with `/p2p/…` at the end.
     pub peers: Vec<(Domain, Multiaddr)>,
     /// QUIC beside TCP. It prefers the post-quantum group and cannot be made to insist on it.
     pub quic: bool,

@@ -247,6 +247,9 @@ impl Lookups {
         record: Record,
     ) -> Result<(), Refusal> {
         self.admit(shared, &source)?;
+        if record.key == gateway_key(shared.host.domain()) {
+            refuse!(StaleSequence, "our own record is kept by us alone");
+        }
         learn(shared, &record)?;
         kademlia
             .store_mut()

@@ -18,7 +18,9 @@ mod admission;
 mod conduct;
 mod config;
 mod counters;
+mod dial;
 mod directory;
+mod doorstep;
 mod gossip;
 mod hello;
 pub mod host;
@@ -35,6 +37,7 @@ pub mod transport;
 pub mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -119,8 +122,8 @@ impl Mesh {
     /// listens.
     ///
     /// # Errors
-    /// `Q-2010` cannot listen; `Q-2012` QUIC with `SSLKEYLOGFILE`; `Q-2014` key; `Q-1212` a
-    /// configured peer without `/p2p/…`; what the signer refuses.
+    /// `Q-2010` cannot listen; `Q-2012` QUIC with `SSLKEYLOGFILE`; `Q-2014` key; what
+    /// the signer refuses.
     pub async fn start(
         config: MeshConfig,
         seed: [u8; 32],
@@ -135,6 +138,7 @@ impl Mesh {
             conduct: Arc::new(Conduct::new(counters.clone(), config.timing.block_first)),
             members: Arc::new(Members::default()),
             counters,
+            members_wanted: AtomicBool::new(false),
             stop: CancellationToken::new(),
             config,
             host,
@@ -143,17 +147,20 @@ impl Mesh {
         let (listening, addresses) = watch::channel(Vec::new());
         let swarm = build_swarm(&keypair, &shared, own)?;
         let tasks = TaskTracker::new();
+        // What has begun ends again when the rest fails.
+        let guard = shared.stop.clone().drop_guard();
         let control = swarm.behaviour().streams.new_control();
         let sessions = Arc::new(Sessions::new(shared.clone(), control.clone(), tasks.clone()));
         accept_sessions(control.clone(), &sessions, &shared, &tasks)?;
         Pages::start(shared.clone(), control, tasks.clone())?;
         let own = Own::new(&keypair.public(), listening, signed)?;
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
-        let mut driver = Driver::new(swarm, shared.clone(), sessions.clone(), own, receiver)?;
+        let mut driver = Driver::new(swarm, shared.clone(), sessions.clone(), own, receiver);
         driver.listen().await?;
         driver.own.sign(&shared)?;
         tasks.spawn(driver.run());
         tasks.close();
+        guard.disarm();
         let inner = Inner { shared, sessions, commands, addresses, peer_id, tasks };
         Ok(MeshHandle { inner: Arc::new(inner) })
     }

@@ -4,15 +4,20 @@
 //! without a file of its own. A clock that has gone back makes peers refuse us (`Q-1206`) until
 //! it has come to where it was.
 
+use std::time::Instant;
+
 use libp2p::identity::PublicKey;
 use libp2p::{Multiaddr, PeerId};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{GatewayPeer, GatewayRecord, SignedGatewayRecord};
 use quadrille_protocol::limits;
-use quadrille_protocol::types::{Bounded, Duration, Time, Uai};
+use quadrille_protocol::types::{Bounded, Duration, Epoch, Time, Uai};
 use tokio::sync::watch;
 
 use super::shared::Shared;
+
+/// How long after a failure it is tried again.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Our record and what it is made of.
 pub struct Own {
@@ -22,9 +27,11 @@ pub struct Own {
     signed: watch::Sender<Option<SignedGatewayRecord>>,
     sequence: u64,
     services: Vec<Uai>,
-    epoch: quadrille_protocol::types::Epoch,
+    epoch: Epoch,
     /// When it is to be signed anew.
     due: Time,
+    /// When it could not be signed the last time.
+    failed: Option<Instant>,
 }
 
 impl Own {
@@ -48,8 +55,9 @@ impl Own {
             signed,
             sequence: 0,
             services: Vec::new(),
-            epoch: quadrille_protocol::types::Epoch(0),
+            epoch: Epoch(0),
             due: Time(0),
+            failed: None,
         })
     }
 
@@ -72,14 +80,19 @@ impl Own {
 
     /// Whether it is time to sign anew, or what it says has changed.
     pub fn is_due(&self, shared: &Shared) -> bool {
+        if self.failed.is_some_and(|at| at.elapsed() < RETRY) {
+            return false;
+        }
         shared.host.now() >= self.due
             || shared.host.epoch() != self.epoch
             || services(shared) != self.services
     }
 
-    /// Signs it anew. When that fails the old one stands and it is tried again at the next look.
+    /// Signs it anew. When that fails the old one stands and it is tried again a little later.
     pub fn renew(&mut self, shared: &Shared) {
-        if let Err(refusal) = self.sign(shared) {
+        let signed = self.sign(shared);
+        self.failed = signed.as_ref().err().map(|_| Instant::now());
+        if let Err(refusal) = signed {
             tracing::error!(code = %refusal.code, %refusal, "no gateway record of our own");
         }
     }

@@ -12,6 +12,7 @@
 //! bounded; every exchange has an end.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ use super::conduct::Offence;
 use super::config::{HELLO_ROTATIONS, PAGES_FETCHED, PAGES_SERVED, Rate};
 use super::host::{LiveOffers, MemberDocuments};
 use super::packet;
-use super::rate::Buckets;
+use super::rate::{Bucket, Buckets};
 use super::shared::Shared;
 
 /// The protocol of live offers.
@@ -59,6 +60,8 @@ const OFFER_BYTES: usize = limits::GOSSIP_BYTES;
 /// What one peer may ask for, and all together.
 const RATE: Rate = Rate { burst: 128, each: 32, period: Duration::from_secs(10) };
 const RATE_ALL: Rate = Rate { burst: 1024, each: 256, period: Duration::from_secs(10) };
+/// Member lists asked for at once, and in every interval after that.
+const LISTS: u32 = 4;
 /// A whole answer may take this many times as long as one page.
 const ANSWER_PAGES: u32 = 10;
 
@@ -279,40 +282,56 @@ impl Pages {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks each connected peer when its time has come.
+    /// Asks connected peers when their time has come.
     async fn ask(self: Arc<Self>) {
-        let mut tick = tokio::time::interval(self.shared.config.timing.tick);
+        let timing = self.shared.config.timing;
+        let mut lists = Bucket::full(Rate { burst: LISTS, each: LISTS, period: timing.refresh });
+        let mut tick = tokio::time::interval(timing.tick);
         loop {
             tokio::select! {
                 () = self.shared.stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            let now = Instant::now();
-            let connected: BTreeMap<Domain, PeerId> =
-                self.shared.roster.connected_domains().into_iter().collect();
-            let mut begin = Vec::new();
-            {
-                let mut due = self.due();
-                due.retain(|domain, _| connected.contains_key(domain));
-                for (domain, peer) in connected {
-                    let next = due.entry(domain.clone()).or_insert(Due { book: now, members: now });
-                    let feeds =
-                        self.shared.host.is_validator() && self.shared.roster.feeds(&domain);
-                    for (at, kind, wanted) in [
-                        (&mut next.members, Kind::Members, true),
-                        (&mut next.book, Kind::Book, feeds),
-                    ] {
-                        if wanted && *at <= now {
-                            *at = self.later(1.0);
-                            begin.push((domain.clone(), peer, kind));
-                        }
-                    }
-                }
-            }
-            for (domain, peer, kind) in begin {
+            for (domain, peer, kind) in self.now_due(&mut lists) {
                 self.tasks.spawn(self.clone().fetch(domain, peer, kind));
             }
         }
+    }
+
+    /// Whom to ask for what now. Every peer for its book; only some for their members, since
+    /// all know much the same: a few at once, and when somebody unknown is wanted the one that
+    /// was asked longest ago.
+    fn now_due(&self, lists: &mut Bucket) -> Vec<(Domain, PeerId, Kind)> {
+        let shared = &self.shared;
+        let connected: BTreeMap<Domain, PeerId> =
+            shared.roster.connected_domains().into_iter().collect();
+        let now = Instant::now();
+        let mut asked = Vec::new();
+        let mut due = self.due();
+        due.retain(|domain, _| connected.contains_key(domain));
+        for (domain, peer) in &connected {
+            let next = due.entry(domain.clone()).or_insert(Due { book: now, members: now });
+            let feeds = shared.host.is_validator() && shared.roster.feeds(domain);
+            if feeds && next.book <= now {
+                next.book = self.later(1.0);
+                asked.push((domain.clone(), *peer, Kind::Book));
+            }
+            if next.members <= now && lists.take() {
+                next.members = self.later(1.0);
+                asked.push((domain.clone(), *peer, Kind::Members));
+            }
+        }
+        let nobody = !asked.iter().any(|(_, _, kind)| *kind == Kind::Members);
+        if nobody && shared.members_wanted.swap(false, Ordering::Relaxed) {
+            let longest = due.iter_mut().min_by_key(|(_, due)| due.members);
+            if let Some((domain, next)) = longest
+                && let Some(peer) = connected.get(domain)
+            {
+                next.members = self.later(1.0);
+                asked.push((domain.clone(), *peer, Kind::Members));
+            }
+        }
+        asked
     }
 
     /// A time about `share` of the usual interval from now.
@@ -479,6 +498,10 @@ impl Pages {
         admission::take_certificate(host, &shared.members, &entry.certificate).await?;
         admission::take_rotations(host, &shared.members, domain, &entry.rotations).await?;
         let Some(signed) = entry.gateway else { return Ok(()) };
+        let sequence = signed.parse()?.sequence;
+        if shared.roster.sequence(domain).is_some_and(|known| known >= sequence) {
+            return Ok(());
+        }
         let record = admission::verify_gateway(host, &shared.roster, &signed)?;
         if record.record().domain != *domain {
             refuse!(WrongDomain, "a gateway record of {}", record.record().domain);

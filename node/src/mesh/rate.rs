@@ -7,18 +7,23 @@ use quadrille_protocol::types::Domain;
 
 use super::config::Rate;
 
+/// One bucket.
 #[derive(Debug, Clone, Copy)]
-struct Bucket {
+pub struct Bucket {
+    rate: Rate,
     tokens: f64,
     at: Instant,
 }
 
 impl Bucket {
-    fn full(rate: Rate) -> Self {
-        Self { tokens: f64::from(rate.burst), at: Instant::now() }
+    /// A full bucket.
+    pub fn full(rate: Rate) -> Self {
+        Self { rate, tokens: f64::from(rate.burst), at: Instant::now() }
     }
 
-    fn take(&mut self, rate: Rate) -> bool {
+    /// Takes one, when there is one.
+    pub fn take(&mut self) -> bool {
+        let rate = self.rate;
         let now = Instant::now();
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
@@ -46,14 +51,13 @@ pub enum Over {
 pub struct Buckets {
     each: Rate,
     members: BTreeMap<Domain, Bucket>,
-    all: Rate,
     together: Bucket,
 }
 
 impl Buckets {
     /// Full buckets.
     pub fn new(each: Rate, all: Rate) -> Self {
-        Self { each, members: BTreeMap::new(), all, together: Bucket::full(all) }
+        Self { each, members: BTreeMap::new(), together: Bucket::full(all) }
     }
 
     /// Takes one for `domain`.
@@ -63,10 +67,10 @@ impl Buckets {
     pub fn take(&mut self, domain: &Domain) -> Result<(), Over> {
         let each = self.each;
         let bucket = self.members.entry(domain.clone()).or_insert_with(|| Bucket::full(each));
-        if !bucket.take(each) {
+        if !bucket.take() {
             return Err(Over::Member);
         }
-        if !self.together.take(self.all) {
+        if !self.together.take() {
             return Err(Over::All);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What all tasks of the mesh hold together.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use quadrille_protocol::types::Domain;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ pub struct Shared {
     pub conduct: Arc<Conduct>,
     pub members: Arc<Members>,
     pub counters: Arc<Counters>,
+    /// Somebody is wanted of whom nothing is known: ask for members without waiting.
+    pub members_wanted: AtomicBool,
     /// Cancelled when the mesh is to stop.
     pub stop: CancellationToken,
 }

@@ -5,27 +5,28 @@
 //!   so that a slow disk does not stop pings and gossip.
 //! * Whoever is connected has passed the membership handshake, which is part of the transport.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{DialError, NetworkBehaviour, Swarm, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, connection_limits, gossipsub, identify, ping};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::types::{AssetPair, Domain, Network, Uai};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::config::{CONNECTIONS_PER_PEER, DIALS_PER_TICK, MeshConfig, PENDING_CONNECTIONS};
+use super::config::{CONNECTIONS_PER_PEER, MeshConfig, PENDING_CONNECTIONS};
+use super::dial::Dialer;
 use super::directory::{self, GatewayAnswer, Kademlia, Lookups, ProvidersAnswer};
+use super::doorstep;
 use super::gossip::{self, Gossip, Judged, Notices};
 use super::own::Own;
-use super::retry::Backoff;
 use super::session::Sessions;
 use super::shared::Shared;
 
@@ -36,6 +37,7 @@ const PING_FAILURES: u32 = 3;
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
     limits: connection_limits::Behaviour,
+    doorstep: doorstep::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     gossip: Gossip,
@@ -58,6 +60,7 @@ impl Behaviour {
             .with_agent_version(concat!("quadrille/", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
+            doorstep: doorstep::Behaviour::default(),
             identify: identify::Behaviour::new(about),
             ping: ping::Behaviour::new(ping::Config::new()),
             gossip: gossip::build(keypair, network)?,
@@ -81,15 +84,6 @@ pub enum Command {
     Providers(Uai, ProvidersAnswer),
 }
 
-/// What is dialled.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Target {
-    /// A domain's node.
-    Domain(Domain),
-    /// A configured peer, whoever it is.
-    Peer(PeerId),
-}
-
 /// The task.
 pub struct Driver {
     pub(super) swarm: Swarm<Behaviour>,
@@ -102,36 +96,30 @@ pub struct Driver {
     lookups: Lookups,
     /// Somebody has come, or our record has changed, since it was last published.
     unpublished: bool,
-    backoffs: BTreeMap<Target, Backoff>,
-    established: HashMap<PeerId, Instant>,
+    dialer: Dialer,
+    /// The connections that stand.
+    lines: HashMap<ConnectionId, Line>,
     ping_failures: HashMap<PeerId, u32>,
-    bootstrap: Vec<(PeerId, Multiaddr)>,
-    known: Vec<(Domain, PeerId, Multiaddr)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    peer: PeerId,
+    since: Instant,
 }
 
 impl Driver {
     /// The task around `swarm`.
-    ///
-    /// # Errors
-    /// `Q-1212` a configured peer whose address does not end with `/p2p/…`.
     pub fn new(
         swarm: Swarm<Behaviour>,
         shared: Arc<Shared>,
         sessions: Arc<Sessions>,
         own: Own,
         commands: mpsc::Receiver<Command>,
-    ) -> Result<Self, Refusal> {
-        let config = &shared.config;
-        let bootstrap = config.bootstrap.iter().map(split_peer).collect::<Result<_, _>>()?;
-        let known = config
-            .peers
-            .iter()
-            .map(|(domain, address)| {
-                split_peer(address).map(|(peer, address)| (domain.clone(), peer, address))
-            })
-            .collect::<Result<_, _>>()?;
+    ) -> Self {
         let (notices, judged) = Notices::new(&shared);
-        Ok(Self {
+        Self {
+            dialer: Dialer::new(*swarm.local_peer_id(), &shared.config),
             swarm,
             shared,
             sessions,
@@ -141,12 +129,9 @@ impl Driver {
             judged,
             lookups: Lookups::new(),
             unpublished: true,
-            backoffs: BTreeMap::new(),
-            established: HashMap::new(),
+            lines: HashMap::new(),
             ping_failures: HashMap::new(),
-            bootstrap,
-            known,
-        })
+        }
     }
 
     /// Listens on every configured address; returns when each listens.
@@ -239,17 +224,20 @@ impl Driver {
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. }
-                if num_established.get() == 1 =>
-            {
-                self.on_connected(peer_id);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(peer_id, connection_id, endpoint.is_listener());
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
-                let why = cause.map(|cause| cause.to_string()).unwrap_or_default();
-                self.on_disconnected(peer_id, &why);
+            SwarmEvent::ConnectionClosed {
+                peer_id, connection_id, num_established, cause, ..
+            } => {
+                let lived = self.lines.remove(&connection_id).map(|line| line.since.elapsed());
+                if num_established == 0 {
+                    let why = cause.map(|cause| cause.to_string()).unwrap_or_default();
+                    self.on_disconnected(peer_id, lived.unwrap_or_default(), &why);
+                }
             }
-            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
-                self.on_dial_failed(peer_id, &error);
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                self.on_dial_failed(connection_id, peer_id, &error);
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 self.shared.counters.connections_failed.one();
@@ -291,7 +279,7 @@ impl Driver {
                 self.lookups.on_event(kademlia, &self.shared, event);
             }
             BehaviourEvent::Identify(_) | BehaviourEvent::Streams(()) => {}
-            BehaviourEvent::Limits(never) => match never {},
+            BehaviourEvent::Limits(never) | BehaviourEvent::Doorstep(never) => match never {},
         }
     }
 
@@ -314,15 +302,28 @@ impl Driver {
         }
     }
 
-    fn on_connected(&mut self, peer: PeerId) {
+    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, inbound: bool) {
+        self.dialer.connected(connection, peer);
+        let others: Vec<(ConnectionId, Line)> = self
+            .lines
+            .iter()
+            .filter(|(_, line)| line.peer == peer)
+            .map(|(id, it)| (*id, *it))
+            .collect();
+        self.lines.insert(connection, Line { peer, since: Instant::now() });
         let shared = self.shared.clone();
-        shared.counters.connections_opened.one();
-        shared.roster.set_connected(peer, true);
-        self.established.insert(peer, Instant::now());
         let Some(domain) = shared.roster.domain(&peer) else {
             // Another node has taken its place since the handshake.
             return self.disconnect(peer);
         };
+        if !others.is_empty() {
+            if inbound {
+                self.replace(&domain, &others);
+            }
+            return;
+        }
+        shared.counters.connections_opened.one();
+        shared.roster.set_connected(peer, true);
         for address in shared.roster.addresses(&domain) {
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
         }
@@ -332,43 +333,52 @@ impl Driver {
         }
     }
 
-    fn on_disconnected(&mut self, peer: PeerId, why: &str) {
+    /// A node dials only who it is not connected to. When one dials us to whom we have an old
+    /// connection, that one is dead at its end (its machine went down without a word), and we
+    /// would wait for our own timeouts. Two that dial at the same moment keep both connections.
+    fn replace(&mut self, domain: &Domain, others: &[(ConnectionId, Line)]) {
+        let limit = self.shared.config.timing.handshake;
+        let mut replaced = false;
+        for (id, line) in others {
+            if line.since.elapsed() > limit {
+                replaced |= self.swarm.close_connection(*id);
+            }
+        }
+        if replaced {
+            tracing::info!(%domain, "a peer came back without having gone");
+            self.sessions.restart(domain);
+        }
+    }
+
+    fn on_disconnected(&mut self, peer: PeerId, lived: Duration, why: &str) {
         self.shared.counters.connections_closed.one();
         self.shared.roster.set_connected(peer, false);
         self.sessions.disconnected(peer);
         self.ping_failures.remove(&peer);
-        let lived = self.established.remove(&peer).map(|since| since.elapsed());
         let domain = self.shared.roster.domain(&peer);
         let name = domain.as_ref().map(Domain::as_str).unwrap_or_default();
         tracing::info!(domain = name, %peer, why, "a peer is disconnected");
-        let steady = lived.is_some_and(|lived| lived >= self.shared.config.timing.retry_most);
-        for target in targets(peer, domain) {
-            if steady {
-                self.backoffs.remove(&target);
-            } else {
-                self.fail(target);
-            }
-        }
+        self.dialer.disconnected(peer, domain, lived);
     }
 
-    fn on_dial_failed(&mut self, peer: Option<PeerId>, error: &DialError) {
+    fn on_dial_failed(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        error: &DialError,
+    ) {
         if matches!(error, DialError::DialPeerConditionFalse(_)) {
-            return;
+            return self.dialer.passed_over(connection);
         }
         self.shared.counters.dials_failed.one();
-        let Some(peer) = peer else { return };
-        let domain = self.shared.roster.domain(&peer);
+        let domain = self.dialer.failed(connection);
         let name = domain.as_ref().map(Domain::as_str).unwrap_or_default();
-        tracing::info!(domain = name, %peer, error = chain(error), "a dial failed");
-        for target in targets(peer, domain) {
-            self.fail(target);
+        let who = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        tracing::info!(domain = name, peer = who, error = chain(error), "a dial failed");
+        if let Some(domain) = domain {
+            // It may have moved.
+            self.lookups.find(&mut self.swarm.behaviour_mut().kademlia, domain, None);
         }
-    }
-
-    fn fail(&mut self, target: Target) {
-        let timing = self.shared.config.timing;
-        let fresh = || Backoff::new(timing.retry_first, timing.retry_most);
-        self.backoffs.entry(target).or_insert_with(fresh).fail();
     }
 
     /// Looks for who is to go, who is to be dialled, what is to be renewed.
@@ -397,13 +407,11 @@ impl Driver {
         self.publish_own();
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         gossip::listen(gossip, self.notices.topics(), &self.shared);
-        let quiet = self.shared.config.timing.retry_most;
-        self.backoffs.retain(|_, backoff| !backoff.is_forgotten(quiet));
     }
 
     /// Publishes our record when somebody is there to keep it.
     fn publish_own(&mut self) {
-        if !self.unpublished || self.established.is_empty() {
+        if !self.unpublished || self.lines.is_empty() {
             return;
         }
         if let Some(signed) = self.own.signed() {
@@ -414,81 +422,16 @@ impl Driver {
     }
 
     fn dial_wanted(&mut self) {
-        let mut domains = self.shared.host.wanted();
-        domains.extend(self.known.iter().map(|(domain, _, _)| domain.clone()));
-        domains.sort();
-        domains.dedup();
-        let mut dialled = 0;
-        for domain in domains {
-            if dialled >= DIALS_PER_TICK {
-                return;
-            }
-            if domain == *self.shared.host.domain()
-                || self.shared.roster.connected(&domain).is_some()
-                || self.shared.conduct.check(&domain).is_err()
-                || !self.is_ready(&Target::Domain(domain.clone()))
-            {
-                continue;
-            }
-            dialled += 1;
-            match self.whereabouts(&domain) {
-                Some((peer, addresses)) => self.dial(peer, addresses),
-                None => {
-                    let kademlia = &mut self.swarm.behaviour_mut().kademlia;
-                    self.lookups.find(kademlia, domain.clone(), None);
-                    self.fail(Target::Domain(domain));
-                }
+        let plan = self.dialer.plan(&self.shared);
+        for options in plan.dials {
+            let (connection, peer) = (options.connection_id(), options.get_peer_id());
+            if let Err(error) = self.swarm.dial(options) {
+                self.on_dial_failed(connection, peer, &error);
             }
         }
-        for (peer, address) in self.bootstrap.clone() {
-            let connected = self.shared.roster.is_connected(&peer);
-            if !connected && self.is_ready(&Target::Peer(peer)) {
-                self.dial(peer, vec![address]);
-            }
-        }
-    }
-
-    fn is_ready(&self, target: &Target) -> bool {
-        self.backoffs.get(target).is_none_or(Backoff::is_ready)
-    }
-
-    /// Who speaks for a domain and where it is reached: by its record, else by configuration.
-    fn whereabouts(&self, domain: &Domain) -> Option<(PeerId, Vec<Multiaddr>)> {
-        let configured = self.known.iter().filter(|(name, _, _)| name == domain);
-        let configured: Vec<_> = configured.map(|(_, peer, at)| (*peer, at.clone())).collect();
-        let peer = self.shared.roster.peer(domain).or(configured.first().map(|(peer, _)| *peer))?;
-        let mut addresses = self.shared.roster.addresses(domain);
-        let more = configured.into_iter().filter(|(named, _)| *named == peer);
-        for (_, address) in more {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        Some((peer, addresses))
-    }
-
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let options = DialOpts::peer_id(peer)
-            .addresses(addresses)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .build();
-        if let Err(error) = self.swarm.dial(options) {
-            self.on_dial_failed(Some(peer), &error);
-        }
-    }
-}
-
-fn targets(peer: PeerId, domain: Option<Domain>) -> impl Iterator<Item = Target> {
-    std::iter::once(Target::Peer(peer)).chain(domain.map(Target::Domain))
-}
-
-/// An address without its last `/p2p/…`, and the peer named there.
-fn split_peer(address: &Multiaddr) -> Result<(PeerId, Multiaddr), Refusal> {
-    let mut rest = address.clone();
-    match rest.pop() {
-        Some(libp2p::multiaddr::Protocol::P2p(peer)) => Ok((peer, rest)),
-        Some(_) | None => {
-            Err(Refusal::new(Code::BadAddress, format!("{address} does not end with /p2p/…")))
+        for domain in plan.unknown {
+            self.shared.members_wanted.store(true, Ordering::Relaxed);
+            self.lookups.find(&mut self.swarm.behaviour_mut().kademlia, domain, None);
         }
     }
 }

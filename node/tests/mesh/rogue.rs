@@ -97,9 +97,10 @@ impl Rogue {
     }
 }
 
-/// Moves the connection; what the peer opens is dropped.
+/// Moves the connection; what the peer opens is kept and never answered.
 async fn drive(mut connection: StreamMuxerBox, mut requests: mpsc::Receiver<Opened>) {
     let mut waiting: Option<Opened> = None;
+    let mut kept = Vec::new();
     let _ = std::future::poll_fn(|context| {
         loop {
             match connection.poll_unpin(context) {
@@ -108,7 +109,10 @@ async fn drive(mut connection: StreamMuxerBox, mut requests: mpsc::Receiver<Open
                 Poll::Pending => {}
             }
             match connection.poll_inbound_unpin(context) {
-                Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Ok(stream)) => {
+                    kept.push(stream);
+                    continue;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {}
             }

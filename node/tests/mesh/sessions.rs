@@ -1,7 +1,11 @@
 //! Sessions between two meshes.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use quadrille_node::mesh::wire::Wire;
+use quadrille_node::mesh::{Mesh, MeshConfig, MeshHandle, Multiaddr, Timing};
+use quadrille_protocol::error::Code;
 use quadrille_protocol::limits;
 
 use crate::support::*;
@@ -47,7 +51,7 @@ async fn two_that_dial_each_other_at_once_have_one_session() {
     let mesh_b = start(&b, 2, config()).await;
     // Both know where the other is: they dial at the same moment.
     let (at_a, at_b) = (knowing(&[(&b, &mesh_b)]), knowing(&[(&a, &mesh_a)]));
-    let port = |mesh: &quadrille_node::mesh::MeshHandle| {
+    let port = |mesh: &MeshHandle| {
         let mut address = mesh.listen_addresses()[0].clone();
         address.pop();
         address
@@ -149,7 +153,7 @@ async fn a_host_that_is_slow_holds_its_peer_back_and_loses_nothing() {
     let out = a.out("b").unwrap();
     // Far more than queue and windows take: the sender must be held back.
     let mut sent = 0;
-    while tokio::time::timeout(std::time::Duration::from_millis(500), out.reserve()).await.is_ok() {
+    while tokio::time::timeout(Duration::from_millis(500), out.reserve()).await.is_ok() {
         out.send(Wire::Frame(page.clone())).await.unwrap();
         sent += 1;
         assert!(sent < 200, "nothing holds the sender back");
@@ -157,4 +161,115 @@ async fn a_host_that_is_slow_holds_its_peer_back_and_loses_nothing() {
     b.may_receive.add_permits(1000);
     until("all", || b.count(|told| matches!(told, Told::Received(..))) == sent).await;
     assert_eq!(b.count(is_attached), 1);
+}
+
+/// A peer whose machine went down says no goodbye: its old connection stands until a timeout.
+/// When it comes back and dials, the session must not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_back_from_a_crash_is_not_kept_waiting_by_its_dead_connection() {
+    let world = World::new();
+    let (a, z) = (world.host("a", 1), world.host("z", 2));
+    let timing = Timing { handshake: Duration::from_secs(2), ..config().timing };
+    // `a` opens the sessions, so it is `a` that must see that the old one is dead.
+    let mesh_a = start(&a, 1, MeshConfig { timing, ..config() }).await;
+    let line = Line::to(&mesh_a).await;
+    let over_line = vec![(a.domain.clone(), line.address.clone())];
+    let nowhere = vec!["/ip4/127.0.0.1/tcp/9".parse().unwrap()];
+    let at_line = MeshConfig { peers: over_line, advertise: nowhere, ..config() };
+    let mesh_z = start(&z, 2, at_line).await;
+    session(&a, &z).await;
+    let stood = Instant::now();
+    line.cut();
+    mesh_z.shutdown().await;
+    until("an old connection", || stood.elapsed() > timing.handshake).await;
+    assert_eq!(a.count(is_attached), 1);
+    assert_eq!(a.count(|told| matches!(told, Told::Detached(_))), 0, "a has noticed nothing");
+    let back = world.host("z", 2);
+    let _mesh_z = start(&back, 2, knowing(&[(&a, &mesh_a)])).await;
+    until("a session", || back.count(is_attached) == 1 && a.count(is_attached) == 2).await;
+    assert!(stood.elapsed() < timing.stall, "that was the timeout");
+}
+
+/// A TCP line between two nodes that can be cut without either being told.
+struct Line {
+    address: Multiaddr,
+    cut: tokio::sync::watch::Sender<bool>,
+}
+
+impl Line {
+    async fn to(mesh: &MeshHandle) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = mesh.listen_addresses()[0].to_string();
+        let target = format!("127.0.0.1:{}", target.split('/').nth(4).unwrap());
+        let (cut, is_cut) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                let far = tokio::net::TcpStream::connect(&target).await.unwrap();
+                tokio::spawn(carry(near, far, is_cut.clone()));
+            }
+        });
+        let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+        Self { address, cut }
+    }
+
+    fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+}
+
+async fn carry(
+    mut near: tokio::net::TcpStream,
+    mut far: tokio::net::TcpStream,
+    mut is_cut: tokio::sync::watch::Receiver<bool>,
+) {
+    let until_cut = async {
+        let _ = is_cut.wait_for(|cut| *cut).await;
+    };
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+        () = until_cut => {}
+    }
+    // Both ends stay open, and nothing goes through any more.
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_without_a_peer_identifier_is_enough() {
+    let world = World::new();
+    let (a, b, c) = (world.host("a", 1), world.host("b", 2), world.host("c", 3));
+    let mesh_a = start(&a, 1, config()).await;
+    let mut address = mesh_a.listen_addresses()[0].clone();
+    address.pop();
+    let known = MeshConfig { peers: vec![(a.domain.clone(), address.clone())], ..config() };
+    let _mesh_b = start(&b, 2, known).await;
+    let _mesh_c = start(&c, 3, MeshConfig { bootstrap: vec![address], ..config() }).await;
+    session(&a, &b).await;
+    session(&a, &c).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_run_over_quic_when_it_is_switched_on() {
+    let world = World::new();
+    let (a, b) = (world.host("a", 1), world.host("b", 2));
+    let listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+    let quic = MeshConfig { quic: true, listen, ..config() };
+    let mesh_a = start(&a, 1, quic.clone()).await;
+    assert!(mesh_a.listen_addresses()[0].to_string().contains("/quic-v1/p2p/"));
+    let peers = knowing(&[(&a, &mesh_a)]).peers;
+    let _mesh_b = start(&b, 2, MeshConfig { peers, ..quic }).await;
+    session(&a, &b).await;
+    a.send("b", message("over quic")).await;
+    until("it", || b.tells(&Told::Received(domain("a"), message("over quic")))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_is_taken_is_a_coded_refusal() {
+    let world = World::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let listen = vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()];
+    let started = Mesh::start(MeshConfig { listen, ..config() }, [1; 32], world.host("a", 1)).await;
+    assert_eq!(started.err().unwrap().code, Code::CannotListen);
 }

@@ -84,6 +84,7 @@ async fn a_dialer_with_classical_groups_alone_fails_in_the_handshake() {
     let error = ours.err().unwrap();
     assert!(matches!(error, tls::TlsError::NoPostQuantum(_)), "{error}");
     assert!(error.to_string().contains("X25519MLKEM768"), "{error}");
+    assert!(error.to_string().starts_with("Q-2009"), "{error}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use libp2p::PeerId;
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use libp2p::identity::Keypair;
 use libp2p_tls::certificate;
+use quadrille_protocol::error::{Code, Refusal};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group, sign};
@@ -58,10 +59,10 @@ impl std::fmt::Display for TlsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Certificate(error) => write!(f, "no TLS certificate for our key: {error}"),
-            Self::NoPostQuantum(error) => write!(
-                f,
-                "no post-quantum key exchange with the peer (X25519MLKEM768 is needed): {error}"
-            ),
+            Self::NoPostQuantum(error) => {
+                let what = format!("X25519MLKEM768 is needed: {error}");
+                Refusal::new(Code::NoPostQuantumTls, what).fmt(f)
+            }
             Self::Handshake(error) => write!(f, "TLS handshake: {error}"),
             Self::Peer(error) => write!(f, "the peer's TLS certificate: {error}"),
         }
