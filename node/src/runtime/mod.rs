@@ -173,11 +173,7 @@ impl Node {
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
         let node = api::Node {
             core: Arc::new(engine.clone()),
-            history: History {
-                index,
-                log: Arc::new(log),
-                bundles: Arc::new(ports::BundlePort { evidence }),
-            },
+            history: History::new(index, Arc::new(log)),
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),

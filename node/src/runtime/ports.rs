@@ -1,16 +1,14 @@
-//! The mesh and the evidence as the HTTP interface sees them.
+//! The mesh as the HTTP interface sees it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::types::{Domain, SettlementId, Uai};
+use quadrille_protocol::types::{Domain, Uai};
 
-use crate::api::dto::{Armour, Connection, GatewayView};
-use crate::api::ports::{Bundles, Mesh, MeshPeer};
+use crate::api::dto::{Connection, GatewayView};
+use crate::api::ports::{Mesh, MeshPeer};
 use crate::engine::Clock;
-use crate::evidence::{self, Evidences};
-use crate::log_store::LogReader;
 use crate::mesh::{MeshHandle, PeerId};
 
 /// The mesh.
@@ -75,21 +73,4 @@ impl Mesh for MeshPort {
 #[allow(clippy::cast_possible_truncation, reason = "points are few; a cast saturates")]
 fn points(points: f64) -> i64 {
     points.round() as i64
-}
-
-/// Evidence bundles.
-pub(super) struct BundlePort {
-    pub evidence: Arc<Evidences<LogReader>>,
-}
-
-impl Bundles for BundlePort {
-    fn bundle(&self, settlement: &SettlementId) -> Result<Option<Armour>, Refusal> {
-        let bundle = match self.evidence.settlement_bundle(settlement) {
-            Ok(bundle) => bundle,
-            Err(refusal) if refusal.code == Code::UnknownSettlement => return Ok(None),
-            Err(refusal) => return Err(refusal),
-        };
-        let armour = serde_json::from_value(evidence::armour::to_json(&bundle));
-        armour.map(Some).map_err(|error| Refusal::new(Code::NodeFault, error.to_string()))
-    }
 }

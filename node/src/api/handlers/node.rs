@@ -157,7 +157,7 @@ pub(in super::super) async fn evidence(
 
 /// The evidence of a record, with the papers to verify it.
 pub(super) fn evidence_at(history: &History, place: Place) -> Result<serde_json::Value, Refusal> {
-    armour::to_json(&history.evidences.record_bundle(place)?)
+    Ok(armour::to_json(&history.evidences.record_bundle(place)?))
 }
 
 /// Takes no new business; what is open is finished.

@@ -92,6 +92,6 @@ pub(in super::super) async fn evidence(
 ) -> Answered<Json<serde_json::Value>> {
     api.up_to_date().await?;
     let bundle =
-        api.past(move |history| armour::to_json(&history.evidences.settlement_bundle(&id)?));
+        api.past(move |history| Ok(armour::to_json(&history.evidences.settlement_bundle(&id)?)));
     Ok(Json(bundle.await?))
 }
