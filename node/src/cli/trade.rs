@@ -9,7 +9,7 @@ use super::connect::{Connection, converse};
 use super::exit::{Exit, Failure};
 use super::output::{Output, facts_text, json, line, lines_of, or_dash, plain_table, short};
 use crate::api::dto::{
-    Event, EventKind, PartyRole, SettlementOutcome, SettlementState, SettlementSummary,
+    EventKind, EventView, PartyRole, SettlementOutcome, SettlementState, SettlementSummary,
     SettlementView,
 };
 use crate::client::Client;
@@ -194,7 +194,7 @@ async fn watch(client: &Client, one: Option<&str>, output: Output) -> Result<(),
     }
     loop {
         let event = follower.next().await?;
-        let Some((id, is_final)) = tell_event(output, &event, wanted.as_ref())? else { continue };
+        let Some((id, is_final)) = tell_event(output, &event.event, wanted.as_ref())? else { continue };
         if is_final && wanted.is_some() {
             return finished(client.settlement(&id).await?.outcome);
         }
@@ -238,18 +238,17 @@ fn tell(output: Output, said: &Line<'_>) -> Result<(), Failure> {
 /// whether it was its last.
 fn tell_event(
     output: Output,
-    event: &Event,
+    event: &EventView,
     wanted: Option<&SettlementId>,
 ) -> Result<Option<(SettlementId, bool)>, Failure> {
-    let none = String::new();
-    let (settlement, what, domain, is_final) = match &event.kind {
-        EventKind::SettlementStep { settlement, step, by, .. } => {
-            (settlement, step, by.to_string(), false)
-        }
-        EventKind::SettlementFinal { settlement, outcome } => (settlement, outcome, none, true),
+    let is_final = match event.kind {
+        EventKind::SettlementStep => false,
+        EventKind::SettlementFinal => true,
         // Not asked for.
         _ => return Ok(None),
     };
+    let (Some(settlement), Some(what)) = (&event.settlement, &event.what) else { return Ok(None) };
+    let domain = event.domain.as_ref().map(ToString::to_string).unwrap_or_default();
     if wanted.is_some_and(|wanted| wanted != settlement) {
         return Ok(None);
     }

@@ -12,7 +12,8 @@ use reqwest::Method;
 use tokio::time;
 
 use super::{Client, ClientError};
-use crate::api::dto::{Event, EventId};
+use crate::api::dto::EventView;
+use crate::index::EventId;
 
 /// Longest line of a stream.
 const LINE_BYTES: usize = 1024 * 1024;
@@ -22,6 +23,15 @@ const SILENCE: Duration = Duration::from_secs(60);
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// Longest wait before connecting again.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// One event and its place in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// Its place.
+    pub id: EventId,
+    /// What has happened.
+    pub event: EventView,
+}
 
 /// Follows the events of a node.
 pub struct Follower {
@@ -86,7 +96,7 @@ impl Follower {
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the node says no; a lost connection is none.
-    pub async fn next(&mut self) -> Result<Event, ClientError> {
+    pub async fn next(&mut self) -> Result<Followed, ClientError> {
         loop {
             match &mut self.stream {
                 None => match self.connect().await {
@@ -123,7 +133,7 @@ struct Stream {
 
 impl Stream {
     /// The next event; `None` when the connection is over.
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Followed> {
         loop {
             if let Some(event) = self.parser.next() {
                 return Some(event);
@@ -139,6 +149,7 @@ impl Stream {
 pub(super) struct Parser {
     waiting: Vec<u8>,
     read: usize,
+    id: Option<EventId>,
     data: String,
 }
 
@@ -152,7 +163,7 @@ impl Parser {
     }
 
     /// The next whole event.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn next(&mut self) -> Option<Followed> {
         while let Some(line) = self.line() {
             if let Some(event) = self.take(&line) {
                 return Some(event);
@@ -169,15 +180,19 @@ impl Parser {
         Some(line)
     }
 
-    fn take(&mut self, line: &str) -> Option<Event> {
+    fn take(&mut self, line: &str) -> Option<Followed> {
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             // Kinds of events that this program does not know yet are passed over.
-            return serde_json::from_str(&data).ok();
+            let event = serde_json::from_str(&data).ok()?;
+            return self.id.take().map(|id| Followed { id, event });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
-        // Not comments (no field name), `id` and `event` (the data says them too) or `retry`.
+        if field == "id" {
+            self.id = value.parse().ok();
+        }
+        // Not comments (no field name), `event` (the data says it too) or `retry`.
         if field == "data" {
             if !self.data.is_empty() {
                 self.data.push('\n');

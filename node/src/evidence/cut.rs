@@ -128,13 +128,18 @@ impl<S: BatchSource> Evidences<S> {
             .index
             .settlement(id)?
             .ok_or_else(|| Refusal::new(Code::UnknownSettlement, id.to_string()))?;
-        let mut all = BTreeSet::new();
-        for order in row.legs.iter().filter_map(|leg| leg.order) {
-            if let Some(order) = self.index.order(&order)? {
-                all.insert(Said { place: order.place, item: None });
+        let mut all: BTreeSet<Said> = row.steps.iter().map(|step| step.said).collect();
+        for leg in &row.legs {
+            let order = leg.order.map(|order| self.index.order(&order)).transpose()?.flatten();
+            // Legs are their initiator's word: an order that it names as another bank's, or that
+            // we never accepted, is not evidence of this settlement.
+            if let Some(order) = order.filter(|order| order.kind.is_some()) {
+                let said = Said { place: order.place, item: None };
+                if *self.said(said)?.domain() == leg.from.domain {
+                    all.insert(said);
+                }
             }
         }
-        all.extend(row.steps.iter().map(|step| step.said));
         self.bundle(Subject::Settlement(*id), self.all_said(all)?)
     }
 

@@ -64,6 +64,8 @@ pub(super) enum Kind {
     Book = 22,
     /// The highest agreement number of an initiator, by domain.
     Number = 23,
+    /// An asset whose profile is known, by its text.
+    Asset = 24,
 }
 
 /// A key under construction.

@@ -21,6 +21,7 @@ mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bincode::{Decode, Encode};
 use quadrille_protocol::error::{Code, Refusal};
@@ -50,6 +51,10 @@ const SYNC_BATCHES: u64 = 1_024;
 const CATCH_UP_BATCHES: usize = 64;
 /// Memory that sled may use for its cache, in bytes.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long a locked database is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How often it is looked at.
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// How far the log is indexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -105,15 +110,18 @@ impl Index {
             remove(&rows).map_err(io)?;
         }
         std::fs::write(&note, b"").map_err(io)?;
-        let db = match open_rows(&rows) {
-            Ok(db) => db,
-            Err(refusal) => {
-                tracing::warn!(%refusal, dir = %rows.display(), "index is built anew");
+        let opened = match open_rows(&rows) {
+            // Somebody else has it open: not ours to delete.
+            Err(error) if is_locked(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, dir = %rows.display(), "index is built anew");
                 remove(&rows).map_err(io)?;
-                open_rows(&rows)?
+                open_rows(&rows)
             }
+            Ok(db) => Ok(db),
         };
         std::fs::remove_file(&note).map_err(io)?;
+        let db = opened.map_err(failed)?;
         let mark = get::<Mark>(&db, &mark_key()).ok().flatten();
         let (progress, _) = watch::channel(Progress { mark: None, stopped: false });
         let shared = Shared { db, dir: dir.to_owned(), progress, unsynced: Mutex::new(0) };
@@ -204,10 +212,14 @@ impl Index {
         let mut count: u64 = 0;
         for batch in batches {
             let stored = &batch.borrow().stored;
-            if mark.is_some_and(|mark| stored.checkpoint.height <= mark.height) {
+            let height = stored.checkpoint.height;
+            if let Some(mark) = mark.filter(|mark| height <= mark.height) {
+                if height == mark.height && stored.checkpoint.hash() != mark.head {
+                    let what = format!("another batch than the one indexed at height {height}");
+                    return Err(Refusal::new(Code::IndexGap, what));
+                }
                 continue;
             }
-            let height = stored.checkpoint.height;
             let follows = fold.batch(stored, mark.map(|mark| (mark.height, mark.head)))?;
             if !follows {
                 let what = format!("height {height} after {}", self.indexed());
@@ -300,9 +312,24 @@ fn mark_key() -> Vec<u8> {
     Key::of(Kind::Mark).bytes()
 }
 
-fn open_rows(dir: &Path) -> Result<sled::Db, Refusal> {
+/// Opens the database. One that was closed a moment ago in this process may still be locked:
+/// sled's own threads let go of it when they are done.
+fn open_rows(dir: &Path) -> Result<sled::Db, sled::Error> {
     let config = sled::Config::new().path(dir).flush_every_ms(None).cache_capacity(CACHE_BYTES);
-    config.open().map_err(failed)
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match config.open() {
+            Err(error) if is_locked(&error) && Instant::now() < until => {
+                std::thread::sleep(LOCK_POLL);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// sled has no error of its own for a database that is open elsewhere.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("acquire lock"))
 }
 
 fn remove(dir: &Path) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ mod book;
 mod events;
 mod host;
 mod metrics;
-mod open;
+pub mod open;
 mod ports;
 mod setup;
 mod snapshots;

@@ -93,6 +93,19 @@ impl Wallet {
         suite: Suite,
         passphrase: &str,
     ) -> Result<WalletHolder, Refusal> {
+        self.add_holder(holder, &generate_key(suite)?, passphrase)
+    }
+
+    /// Takes up a key that was made for a holder.
+    ///
+    /// # Errors
+    /// As [`Wallet::new_holder`].
+    pub fn add_holder(
+        &self,
+        holder: &Holder,
+        key: &SecretKey,
+        passphrase: &str,
+    ) -> Result<WalletHolder, Refusal> {
         let _lock = self.lock()?;
         let (public, secret) = (self.holder_file(holder), self.key_file(holder));
         if public.exists() {
@@ -102,12 +115,11 @@ impl Wallet {
         if secret.exists() {
             fs::remove_file(&secret).map_err(|error| files::cannot_write(&secret, &error))?;
         }
-        let key = generate_key(suite)?;
         keyfile::seal_bytes(&secret, KEY_KIND, &key.to_bytes(), passphrase)?;
         let entry = WalletHolder { holder: holder.clone(), key: key.public().clone() };
         let file = HolderFile {
             holder: holder.clone(),
-            suite: suite.number(),
+            suite: key.suite().number(),
             key_id: entry.key.id().to_string(),
             key: key_text(&entry.key),
         };

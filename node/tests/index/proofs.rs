@@ -275,7 +275,12 @@ fn two_decisions_are_named_a_fraud() {
     // Two checkpoints for one height are one as well, whatever they hold.
     let heights =
         bundle.evidence.iter().filter(|known| known.domain() == forged.evidence(0).domain());
-    puppet.height = heights.last().unwrap().checkpoint.checkpoint.height;
+    puppet.height = heights
+        .max_by_key(|known| known.checkpoint.checkpoint.height)
+        .unwrap()
+        .checkpoint
+        .checkpoint
+        .height;
     let finalised = Statement::Finalised {
         settlement: id,
         outcome: quadrille_protocol::log::OutcomeKind::Settle,

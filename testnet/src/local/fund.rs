@@ -4,14 +4,15 @@
 //! be done again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use quadrille_node::api::dto::{LedgerView, NewAsset};
 use quadrille_node::client::Client;
 use quadrille_node::files::{self, Access};
-use quadrille_node::wallet::Wallet;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
+use quadrille_protocol::crypto::suite::SecretKey;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{AssetProfile, Opening, SignedOpening};
@@ -76,34 +77,28 @@ pub fn profile(code: &str, issuer: &Domain) -> Result<AssetProfile, Refusal> {
     })
 }
 
-/// Signs a customer's opening while its key is at hand, and keeps it for when its bank runs.
-///
-/// # Errors
-/// Those of the wallet and of the file.
-pub fn sign_opening(
-    layout: &Layout,
-    network: &Network,
-    bank: &Bank,
-    local: &str,
-    passphrase: &str,
-) -> Result<(), Refusal> {
-    let wallet = Wallet::open(&layout.wallet(&bank.name))?;
-    let holder: Holder = format!("{local}@{}", bank.domain).parse()?;
-    let key = wallet.unlock(&holder, passphrase)?;
+/// A customer's opening of its one ledger, signed.
+#[must_use]
+pub fn opening(network: &Network, holder: &Holder, key: &SecretKey) -> SignedOpening {
     let opening = Opening {
         network: network.clone(),
-        holder,
+        holder: holder.clone(),
         number: 1,
         key: key.public().clone(),
         tier: TIER,
         rules: Rules::default(),
     };
     let signature = key.sign(Tag::Opening, &codec::encode(&opening));
-    wallet.note_ledger(&opening)?;
-    let path = layout.opening(&bank.name, local);
-    files::private_folder(files::folder_of(&path))?;
-    let bytes = codec::encode(&SignedOpening { opening, signature });
-    files::replace(&path, hex::encode(bytes).as_bytes(), Access::Private)
+    SignedOpening { opening, signature }
+}
+
+/// Keeps an opening, signed while the key was at hand, for when its bank runs.
+///
+/// # Errors
+/// `Q-2205`.
+pub fn keep_opening(path: &Path, opening: &SignedOpening) -> Result<(), Refusal> {
+    files::private_folder(files::folder_of(path))?;
+    files::replace(path, hex::encode(codec::encode(opening)).as_bytes(), Access::Private)
 }
 
 fn read_opening(layout: &Layout, bank: &Bank, local: &str) -> Result<SignedOpening, Refusal> {

@@ -16,7 +16,7 @@ use quadrille_node::config::{self, Config};
 use quadrille_node::enrol::{EnrolmentRequest, Readable};
 use quadrille_node::files::{self, Access};
 use quadrille_node::network_file::NetworkFile;
-use quadrille_node::signer::{Keys, keyfile};
+use quadrille_node::signer::{Keys, generate_key, keyfile};
 use quadrille_node::wallet::Wallet;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
@@ -181,9 +181,11 @@ impl Maker<'_> {
         let wallet = Wallet::open(&path)?;
         for local in fund::holders(bank) {
             let holder: Holder = format!("{local}@{}", bank.domain).parse()?;
-            wallet.new_holder(&holder, Suite::HybridMlDsa65, self.passphrase)?;
-            let network = self.network.network();
-            fund::sign_opening(self.layout, network, bank, local, self.passphrase)?;
+            let key = generate_key(Suite::HybridMlDsa65)?;
+            wallet.add_holder(&holder, &key, self.passphrase)?;
+            let opening = fund::opening(self.network.network(), &holder, &key);
+            wallet.note_ledger(&opening.opening)?;
+            fund::keep_opening(&self.layout.opening(&bank.name, local), &opening)?;
         }
         Ok(())
     }

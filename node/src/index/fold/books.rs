@@ -2,7 +2,7 @@
 
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::order::{Action, VerifiedOrder};
-use quadrille_protocol::ledger::transaction::{Cause, Entry, Transaction};
+use quadrille_protocol::ledger::transaction::{Cause, ContraAccount, Entry, Transaction};
 use quadrille_protocol::ledger::{Opening, SignedOpening};
 use quadrille_protocol::log::record::SignedRefusal;
 use quadrille_protocol::market::{OfferClosed, OfferNotice, OfferTerms};
@@ -44,7 +44,8 @@ impl Fold<'_> {
         }
     }
 
-    /// Whether every entry is the next one of its ledger.
+    /// Whether every entry is the next one of its ledger, and what is issued is known. A loss may
+    /// have taken the profile; then the books did not take the transaction back either.
     fn continues(&self, transaction: &Transaction) -> Result<bool, Refusal> {
         for entry in &transaction.entries {
             let (head, hash) = match self.draft.get::<LedgerRow>(Key::ledger(&entry.ledger))? {
@@ -52,6 +53,12 @@ impl Fold<'_> {
                 None => (Sequence(0), Hash::ZERO),
             };
             if entry.sequence != head.next() || entry.previous != hash {
+                return Ok(false);
+            }
+        }
+        for contra in &transaction.contras {
+            let key = Key::of(Kind::Asset).name(&contra.asset.to_string());
+            if contra.account == ContraAccount::Issuance && !self.draft.has(key)? {
                 return Ok(false);
             }
         }

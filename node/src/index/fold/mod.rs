@@ -81,13 +81,17 @@ impl<'a> Fold<'a> {
         match record {
             Record::Founded(_)
             | Record::CreditLimit(_)
-            | Record::Asset(_)
             | Record::AssetLocked { .. }
             | Record::TransitLedger(_)
             | Record::TakeWaiting { .. }
             | Record::Lifted(_)
             | Record::Recovering { .. }
             | Record::Restored => Ok(()),
+            Record::Asset(profile) => {
+                let key = Key::of(Kind::Asset).name(&profile.uai().to_string());
+                self.draft.put(key, &at.place());
+                Ok(())
+            }
             Record::Admitted(signed) => {
                 let domain = signed.parse()?.domain;
                 self.paper(&domain, at);
