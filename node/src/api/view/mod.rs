@@ -75,6 +75,7 @@ pub(super) fn ledger(ubi: Ubi, number: u32, ledger: &Ledger) -> LedgerView {
         },
         balances: ledger.balances().iter().map(balance).collect(),
         open_settlements: ledger.settlements,
+        highest_nonce: ledger.highest_nonce(),
         sequence: ledger.sequence,
         head: ledger.head,
     }
