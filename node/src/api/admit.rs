@@ -59,7 +59,8 @@ pub(super) async fn observe(State(api): State<Shared>, request: Request, next: N
     let token_id = token_id.as_deref().unwrap_or("-");
     if let Some(ProblemCode(code)) = response.extensions().get::<ProblemCode>() {
         api.node.metrics.refused(*code);
-        tracing::info!(method, route, status = status.as_u16(), %code, token_id, elapsed_us, "http");
+        let status = status.as_u16();
+        tracing::info!(method, route, status, %code, token_id, elapsed_us, "http");
     } else {
         tracing::debug!(method, route, status = status.as_u16(), token_id, elapsed_us, "http");
     }

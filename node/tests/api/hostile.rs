@@ -172,7 +172,8 @@ fn nonsense(random: &mut SmallRng, bank: &Bank) -> (Vec<u8>, bool) {
     let key = random_text(random, 6);
     let key: String = key.chars().filter(|c| !c.is_control()).collect();
     let mut bytes = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         authorization: Bearer {token}\r\n\
          content-type: {kind}\r\nidempotency-key: {key}\r\nlast-event-id: {key}\r\n\
          content-length: {}\r\n\r\n",
         body.len()
