@@ -6,11 +6,13 @@
 //! * It never forgets a member or a revocation while it runs; what it has only from peers it
 //!   hears again from them after a restart.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, Standing};
+use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, MemberDocuments, Standing};
 use quadrille_node::mesh::wire::Wire;
 use quadrille_protocol::crypto::suite::SecretKey;
 use quadrille_protocol::error::{Code, Refusal};
@@ -28,6 +30,8 @@ use crate::roll::News;
 #[derive(Debug, Clone, Default)]
 struct Known {
     directory: Arc<Directory>,
+    /// What proves each membership, to be passed on.
+    documents: Arc<BTreeMap<Domain, MemberDocuments>>,
     revocations: Arc<Vec<SignedRevocation>>,
 }
 
@@ -92,7 +96,20 @@ impl BootstrapHost {
         {
             return Ok(());
         }
-        self.change(|directory| directory.admit(verified)).map(|_| ())
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut directory = Directory::clone(&known.directory);
+        directory.admit(verified)?;
+        known.directory = Arc::new(directory);
+        let documents = Arc::make_mut(&mut known.documents);
+        let earlier = documents.remove(&certificate.domain).map(|known| known.rotations);
+        let mut rotations = earlier.unwrap_or_default();
+        // Those that led to the certified key or to an earlier one prove nothing any more.
+        rotations.retain(|rotation| {
+            rotation.parse().is_ok_and(|rotation| rotation.to_epoch > certificate.epoch)
+        });
+        let shown = MemberDocuments { certificate: verified.signed().clone(), rotations };
+        documents.insert(certificate.domain.clone(), shown);
+        Ok(())
     }
 
     fn revoke_now(&self, verified: &VerifiedRevocation) -> Result<(), Refusal> {
@@ -108,15 +125,20 @@ impl BootstrapHost {
         Ok(())
     }
 
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Directory) -> Result<Change, Refusal>,
-    ) -> Result<Change, Refusal> {
+    fn rotate_now(&self, verified: &VerifiedRotation) -> Result<(), Refusal> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let mut directory = Directory::clone(&known.directory);
-        let changed = change(&mut directory)?;
-        known.directory = Arc::new(directory);
-        Ok(changed)
+        match directory.rotate(verified)? {
+            Change::Unchanged => {}
+            Change::Applied => {
+                known.directory = Arc::new(directory);
+                let documents = Arc::make_mut(&mut known.documents);
+                if let Some(shown) = documents.get_mut(&verified.rotation().domain) {
+                    shown.rotations.push(verified.signed().clone());
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +208,7 @@ impl Host for BootstrapHost {
     }
 
     async fn rotate(&self, rotation: VerifiedRotation) -> Result<(), Refusal> {
-        self.change(|directory| directory.rotate(&rotation)).map(|_| ())
+        self.rotate_now(&rotation)
     }
 
     async fn revoke(&self, revocation: VerifiedRevocation) -> Result<(), Refusal> {
@@ -195,6 +217,13 @@ impl Host for BootstrapHost {
 
     fn revocations(&self) -> Vec<SignedRevocation> {
         self.now_known().revocations.to_vec()
+    }
+
+    fn members_after(&self, after: Option<&Domain>, most: usize) -> Vec<(Domain, MemberDocuments)> {
+        let documents = self.now_known().documents;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = documents.range::<Domain, _>((from, Bound::Unbounded)).take(most);
+        rest.map(|(domain, shown)| (domain.clone(), shown.clone())).collect()
     }
 
     async fn attach(&self, _: &Domain, _: mpsc::Sender<Wire>) -> Result<(), Refusal> {

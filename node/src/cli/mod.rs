@@ -27,6 +27,7 @@ mod order;
 mod output;
 mod pay;
 mod peers;
+mod run;
 mod span;
 mod status;
 mod submit;
@@ -69,6 +70,8 @@ enum Command {
     /// Become a member: request a certificate, accept it
     #[command(subcommand)]
     Enroll(enroll::Command),
+    /// Run the gateway daemon
+    Run(run::Arguments),
     /// Check a node: files, keys, certificate, guard, disk, log, ports, network
     Doctor(doctor::Arguments),
     /// How a node is
@@ -169,6 +172,7 @@ impl Command {
         match self {
             Self::Init(arguments) => init::run(&arguments, output),
             Self::Enroll(command) => enroll::run(&command, output),
+            Self::Run(arguments) => run::run(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments, output),
             Self::Status(arguments) => status::run(&arguments, output),
             Self::Peers(arguments) => peers::run(&arguments, output),

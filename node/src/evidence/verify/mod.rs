@@ -212,9 +212,11 @@ fn prove(
         if let Record::Statement(statement) = &record {
             for (number, within) in (1u32..).zip(statement.evidence()) {
                 match within.verify(&anchors.network, directory, &HybridSignatures) {
-                    Ok(record) => {
+                    Ok(record) if proves_lock(&record, within, &bundle.subject) => {
                         inner.push(Proven { evidence: within.clone(), record, inner: true });
                     }
+                    // The protocol knows no other use for it there.
+                    Ok(_) => {}
                     Err(refusal) => not_proven.push(format!(
                         "Evidence {number} inside the {} of {}: {refusal}",
                         record.kind(),
@@ -227,6 +229,12 @@ fn prove(
         proven.append(&mut inner);
     }
     Ok(proven)
+}
+
+/// Whether evidence inside a statement proves a lock for the settlement in question.
+fn proves_lock(record: &Record, evidence: &Evidence, subject: &Subject) -> bool {
+    let lock = record.locks(evidence.domain());
+    lock.is_some_and(|lock| *subject == Subject::Settlement(lock.settlement))
 }
 
 fn one_record(proven: &[Proven]) -> Result<Finding, Refusal> {

@@ -60,13 +60,12 @@ pub(super) fn judge(id: &SettlementId, proven: &[Proven]) -> Result<Finding, Ref
         declined: Vec::new(),
     };
     for known in proven {
-        // Evidence inside a statement is there to prove a lock, and counts for nothing else.
-        match known.record.locks(known.by()) {
-            Some(lock) if lock.settlement == *id => {}
-            Some(_) | None if known.inner => continue,
-            Some(_) | None => {}
+        match case.take(id, known) {
+            // Its sender chose what it put inside: what proves no party's lock counts for
+            // nothing, and costs nobody else the bundle.
+            Err(_) if known.inner => {}
+            taken => taken?,
         }
-        case.take(id, known)?;
     }
     Ok(case.finding())
 }

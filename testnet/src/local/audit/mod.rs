@@ -95,7 +95,11 @@ async fn observe(layout: &Layout, bank: &Bank) -> Result<Observed, Refusal> {
     let client: Client = clients::of(layout, bank)?;
     let told = |error| clients::refusal(&bank.name, error);
     let settlements = client.settlements(None, ROWS).await.map_err(told)?;
-    let assets = client.assets(ROWS).await.map_err(told)?;
+    let mut assets = Vec::new();
+    // One by one: a list does not say how much of each is on the node.
+    for listed in client.assets(ROWS).await.map_err(told)? {
+        assets.push(client.asset(&listed.asset).await.map_err(told)?);
+    }
     let peers = client.peers(ROWS).await.map_err(told)?;
     let exposures = peers.into_iter().flat_map(|peer| {
         let domain = peer.domain;

@@ -124,7 +124,7 @@ fn atomicity(banks: &[Observed], found: &mut impl FnMut(String)) {
 fn conservation(banks: &[Observed], found: &mut impl FnMut(String)) {
     let mut held: BTreeMap<&Uai, Option<Amount>> = BTreeMap::new();
     for asset in banks.iter().flat_map(|bank| &bank.assets) {
-        let here = asset.here.free.plus(asset.here.held);
+        let here = asset.here.as_ref().and_then(|here| here.free.plus(here.held));
         let sum = held.entry(&asset.asset).or_insert(Some(Amount::ZERO));
         *sum = sum.zip(here).and_then(|(sum, here)| sum.plus(here));
     }

@@ -28,7 +28,7 @@ fn asset(bank: &str, issued: u64, here: u64) -> AssetView {
         locked: false,
         issued: amount(issued),
         redeemed: Amount::ZERO,
-        here: AssetHolding { free: amount(here), held: Amount::ZERO },
+        here: Some(AssetHolding { free: amount(here), held: Amount::ZERO }),
     }
 }
 
@@ -109,8 +109,13 @@ fn a_unit_too_many_or_too_few_breaks_conservation() {
         let plant = |banks: &mut [Observed; 2]| banks[1].assets[0] = asset("bank-b", 100, here);
         assert_eq!(broken(plant), [Rule::Conservation]);
     }
-    let held = |banks: &mut [Observed; 2]| banks[1].assets[0].here.held = Amount::new(1);
+    let held = |banks: &mut [Observed; 2]| {
+        let held = AssetHolding { free: Amount::new(60), held: Amount::new(1) };
+        banks[1].assets[0].here = Some(held);
+    };
     assert_eq!(broken(held), [Rule::Conservation]);
+    let untold = |banks: &mut [Observed; 2]| banks[1].assets[0].here = None;
+    assert_eq!(broken(untold), [Rule::Conservation], "a bank that does not say cannot be checked");
 }
 
 #[test]
