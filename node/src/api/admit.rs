@@ -14,12 +14,13 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prometheus_client::metrics::gauge::Gauge;
 use quadrille_protocol::error::Code;
 use sha2::{Digest, Sha256};
 
@@ -43,12 +44,14 @@ pub(super) async fn observe(State(api): State<Shared>, request: Request, next: N
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     let http = &api.node.metrics.http;
-    http.in_flight.inc();
-    let response = match api.in_flight.try_acquire() {
+    let counted = InFlight::new(&http.in_flight);
+    let mut response = match api.in_flight.try_acquire() {
         Ok(_room) => admit(&api, request, next).await.unwrap_or_else(ApiError::into_response),
         Err(_) => ApiError::new(Code::Overloaded, "requests in progress").into_response(),
     };
-    http.in_flight.dec();
+    drop(counted);
+    // Balances and evidence are no matter for caches between the node and its client.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let (status, took) = (response.status(), began.elapsed());
     http.answered(method, route, status.as_u16(), took);
     let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -56,11 +59,28 @@ pub(super) async fn observe(State(api): State<Shared>, request: Request, next: N
     let token_id = token_id.as_deref().unwrap_or("-");
     if let Some(ProblemCode(code)) = response.extensions().get::<ProblemCode>() {
         api.node.metrics.refused(*code);
-        tracing::info!(method, route, status = status.as_u16(), %code, token_id, elapsed_us, "http");
+        let status = status.as_u16();
+        tracing::info!(method, route, status, %code, token_id, elapsed_us, "http");
     } else {
         tracing::debug!(method, route, status = status.as_u16(), token_id, elapsed_us, "http");
     }
     response
+}
+
+/// A request in progress; one whose client leaves is over, too.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A closed set, so that a made-up method makes no new series.

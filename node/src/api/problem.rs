@@ -148,8 +148,8 @@ pub(super) fn status_of(code: Code) -> StatusCode {
 }
 
 /// 10 bytes and text: the request is not well formed. 13, 15, 16, 18: it does not fit how things
-/// stand. 19, 20 and 24: our disk, the mesh or the index failed, which is not the client's doing. 21: what is
-/// left of this interface's own. The rest: understood, and not acceptable.
+/// stand. 19, 20 and 24: our disk, the mesh or the index failed, which is not the client's doing.
+/// 21: what is left of this interface's own. The rest: understood, and not acceptable.
 fn status_of_hundred(hundred: u16) -> StatusCode {
     match hundred {
         10 | 21 => StatusCode::BAD_REQUEST,

@@ -108,6 +108,7 @@ fn finish(document: &mut OpenApi) {
                 .description("Refused, or not possible now: `code` says why")
                 .content(PROBLEM_JSON, problem.build())
                 .build();
+            operation.operation_id = Some(operation_id(&method, path));
             operation.responses.responses.insert("default".to_owned(), response.into());
             match access_to(&method, path) {
                 Some(Access::Open) | None => {}
@@ -122,6 +123,13 @@ fn finish(document: &mut OpenApi) {
             }
         }
     }
+}
+
+/// A name for generated clients: `get_v1_ledgers_ledger_entries`.
+fn operation_id(method: &axum::http::Method, path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let words = parts.map(|part| part.trim_matches(['{', '}']).replace(['-', '.'], "_"));
+    words.fold(method.as_str().to_lowercase(), |name, word| format!("{name}_{word}"))
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (axum::http::Method, &mut Operation)> {
@@ -158,11 +166,12 @@ mod tests {
     #[test]
     fn every_documented_route_is_in_the_table_of_access_and_the_other_way_round() {
         let (_, mut document) = documented().split_for_parts();
-        let mut known = 0;
+        let (mut known, mut names) = (0, std::collections::BTreeSet::new());
         for (path, item) in &mut document.paths.paths {
             for (method, operation) in operations(item) {
                 assert!(access_to(&method, path).is_some(), "{method} {path}");
                 assert!(operation.responses.responses.contains_key("default"));
+                assert!(names.insert(operation.operation_id.clone()), "{method} {path}");
                 known += 1;
             }
         }

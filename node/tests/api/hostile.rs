@@ -172,7 +172,8 @@ fn nonsense(random: &mut SmallRng, bank: &Bank) -> (Vec<u8>, bool) {
     let key = random_text(random, 6);
     let key: String = key.chars().filter(|c| !c.is_control()).collect();
     let mut bytes = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         authorization: Bearer {token}\r\n\
          content-type: {kind}\r\nidempotency-key: {key}\r\nlast-event-id: {key}\r\n\
          content-length: {}\r\n\r\n",
         body.len()
@@ -269,6 +270,52 @@ async fn slow_senders_are_cut_off_and_make_room_for_others() {
     let length = read.await.unwrap().unwrap();
     let text = String::from_utf8_lossy(&answer[..length]).into_owned();
     assert!(text.starts_with("HTTP/1.1 408") && text.contains("Q-2107"), "{text}");
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_disconnected() {
+    let mut tight = settings();
+    tight.stall_timeout = Duration::from_millis(300);
+    let town = Town::with(tight, levels()).await;
+    let a = &town.banks[0];
+    let mut stream = TcpStream::connect(a.server.address()).await.unwrap();
+    // More than the sockets' buffers hold.
+    let asked = "GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(300);
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let connections = &a.metrics.http.connections;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    for wanted in [1, 0] {
+        while connections.get() != wanted {
+            assert!(tokio::time::Instant::now() < deadline, "{wanted}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    drop(stream);
+    alive(a).await;
+}
+
+#[tokio::test]
+async fn a_stopping_server_finishes_what_it_has_begun_and_ends_streams() {
+    let mut town = Town::new().await;
+    let a = town.banks.remove(0);
+    let stream = a.request("GET", "/v1/events", &a.auditor).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    a.conduct.slow.store(true, std::sync::atomic::Ordering::SeqCst);
+    let waiting = tokio::spawn(a.request("POST", "/v1/drain", &a.operator).send());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while a.metrics.http.in_flight.get() == 0 {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let address = a.server.address();
+    let stopping = tokio::spawn(a.server.shutdown(Duration::from_secs(20)));
+    stream.text().await.unwrap();
+    a.conduct.slow.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+    let began = std::time::Instant::now();
+    stopping.await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]

@@ -233,10 +233,11 @@ async fn requests_and_refusals_are_counted_by_route_and_code() {
     a.get("/v1/nowhere").await;
     a.get("/v1/ledgers/nonsense").await;
     let text = a.get("/metrics").await.text;
+    let bad = "quadrille_http_requests_total{method=\"GET\",route=\"/v1/ledgers/{ledger}\",";
     for line in [
+        &format!("{bad}status=\"400\"}} 1"),
         "quadrille_http_requests_total{method=\"GET\",route=\"/v1/status\",status=\"200\"} 1",
         "quadrille_http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 1",
-        "quadrille_http_requests_total{method=\"GET\",route=\"/v1/ledgers/{ledger}\",status=\"400\"} 1",
         "quadrille_refused_total{code=\"Q-2101\"} 1",
         "quadrille_refused_total{code=\"Q-1013\"} 1",
     ] {

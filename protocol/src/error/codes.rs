@@ -218,7 +218,8 @@ codes! {
     2107 RequestTooSlow "request did not arrive in time", "Send it again, all of it at once.";
     2108 NotAuthenticated "no valid token",
         "Send `Authorization: Bearer qd_…`; `quadrille token create` makes one.";
-    2109 NotPermitted "token's role does not permit this", "Use a token of the role in the message.";
+    2109 NotPermitted "token's role does not permit this",
+        "Use a token of the role in the message.";
     2110 UnknownOrder "no record of this order",
         "It has had no effect. To be sure of it, send the very same order (the same --id) again.";
     2111 OutcomeUnknown "outcome unknown",
@@ -240,9 +241,11 @@ codes! {
     2122 NotReady "node is not ready", "Wait; the message says for what.";
     2123 BadLogFilter "not a log filter",
         "Use a level or module=level pairs, like info,quadrille_node=debug.";
-    2124 BadTokenFile "file of tokens cannot be used", "See the message; restore it or make a new one.";
+    2124 BadTokenFile "file of tokens cannot be used",
+        "See the message; restore it or make a new one.";
     2125 UnknownToken "no such token", "See `quadrille token list`.";
-    2126 ApiCannotListen "HTTP interface cannot listen on its address", "Use another address, or end what uses it.";
+    2126 ApiCannotListen "HTTP interface cannot listen on its address",
+        "Use another address, or end what uses it.";
     2127 UnknownGateway "no gateway of this domain is known",
         "Check the domain; its node may be down or not yet have announced itself.";
 
