@@ -2,7 +2,6 @@
 
 use clap::Subcommand;
 use quadrille_protocol::crypto::hash::{Tag, hash};
-use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
 use quadrille_protocol::types::{AssetCode, Detail, Domain, Hash, Ubi};
 
@@ -178,26 +177,10 @@ impl Register {
             minimum_tier: self.minimum_tier,
         };
         converse(async {
-            let issuer = match &self.issuer {
-                Some(issuer) => issuer.clone(),
-                None => client.status().await?.domain,
-            };
-            let receipt = client.register_asset(&asset, &new_id()).await?;
-            let assets = Assets::fetch(&client).await?;
-            let name = format!("{}:{issuer}", self.code);
-            let named = assets.named(&name);
-            let known = named.last().ok_or_else(|| Refusal::new(Code::UnknownAsset, name))?;
-            output.done(&Registered { receipt: &receipt, asset: known }, known.asset.to_string())
+            let known = client.register_asset(&asset, &new_id()).await?;
+            output.done(&known, known.asset.to_string())
         })
     }
-}
-
-/// The receipt and the asset as it is known now.
-#[derive(serde::Serialize)]
-struct Registered<'a> {
-    #[serde(flatten)]
-    receipt: &'a crate::api::dto::Receipt,
-    asset: &'a AssetView,
 }
 
 fn lock(client: &Client, asset: &str, locked: bool, output: Output) -> Result<(), Failure> {

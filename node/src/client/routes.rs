@@ -98,8 +98,8 @@ impl Client {
         call.query("holdings", "true").answer().await
     }
 
-    /// Registers an asset.
-    pub async fn register_asset(&self, asset: &NewAsset, id: &str) -> Answer<Receipt> {
+    /// Registers an asset; the answer is how it is known now.
+    pub async fn register_asset(&self, asset: &NewAsset, id: &str) -> Answer<AssetView> {
         self.call(Method::POST, &["v1", "assets"]).once(id).body(asset).answer().await
     }
 

@@ -167,7 +167,7 @@ async fn assets(seats: &[Seat<'_>]) -> Result<(), Refusal> {
             terms: None,
             minimum_tier: profile.minimum_tier,
         };
-        let answer = seat.client.register_asset(&asset, &format!("register {uai}")).await;
+        let answer = seat.client.register_asset(&asset, &format!("register:{uai}")).await;
         answer.map(|_| ()).map_err(|error| clients::refusal(&seat.bank.name, error))
     });
     all(register).await
@@ -214,7 +214,7 @@ async fn customer(
 }
 
 async fn issue(seat: &Seat<'_>, uai: &Uai, ledger: Ubi, amount: Amount) -> Result<(), Refusal> {
-    let once = format!("issue {uai} {ledger}");
+    let once = format!("issue:{uai}:{ledger}");
     let answer = seat.client.issue(uai, ledger, amount, &once).await;
     answer.map(|_| ()).map_err(|error| clients::refusal(&seat.bank.name, error))
 }
