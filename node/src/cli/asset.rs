@@ -21,8 +21,8 @@ const TERMS_BYTES: usize = 64 * 1024 * 1024;
 pub(super) enum Command {
     /// Make an asset known to the node, its own or another issuer's
     #[command(after_help = "Examples:
-  quadrille asset register EUR --name \"Euro, claims on bank-b\" --decimals 2
-  quadrille asset register EUR --name \"Euro, claims on bank-b\" --decimals 2 --issuer bank-b.example
+  quadrille asset register EUR --name \"Euro at bank-b\" --decimals 2
+  quadrille asset register EUR --name \"Euro at bank-b\" --decimals 2 --issuer bank-b.example
 An asset of another issuer must be registered with the very same values as there: they are part of
 its identifier.")]
     Register(Box<Register>),

@@ -128,7 +128,7 @@ fn exit_of(code: Code) -> Exit {
         Code::Unreachable | Code::BadAnswer => Exit::Unreachable,
         Code::NoAnswer => Exit::Unknown,
         Code::NoToken => Exit::NotAllowed,
-        Code::WalletInUse => Exit::Locked,
+        Code::WalletInUse | Code::DirectoryInUse => Exit::Locked,
         Code::BadUsage
         | Code::BadConfiguration
         | Code::UnknownOption

@@ -1,6 +1,6 @@
 //! `quadrille ledger`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use quadrille_protocol::codec;
@@ -217,7 +217,7 @@ impl Open {
     }
 }
 
-fn written(path: &PathBuf, signed: &SignedOpening, output: Output) -> Result<(), Failure> {
+fn written(path: &Path, signed: &SignedOpening, output: Output) -> Result<(), Failure> {
     let opening = &signed.opening;
     let readable = Readable {
         network: opening.network.to_string(),

@@ -132,11 +132,12 @@ async fn send(
         }
         Err(ClientError::Refused(problem)) => {
             // Long after it was accepted a bank knows an order by its record only.
-            if before && is_used(&problem.code) {
-                if let Some(receipt) = accepted_earlier(client, stored).await? {
-                    wallet.note_answer(stored, OrderStatus::Accepted)?;
-                    return Ok(receipt);
-                }
+            if before
+                && is_used(&problem.code)
+                && let Some(receipt) = accepted_earlier(client, stored).await?
+            {
+                wallet.note_answer(stored, OrderStatus::Accepted)?;
+                return Ok(receipt);
             }
             if is_final(&problem.code) {
                 wallet.note_answer(stored, OrderStatus::Refused)?;
@@ -169,7 +170,7 @@ async fn accepted_earlier(
         Err(ClientError::Refused(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Ok((view.state != OrderState::Refused).then(|| Receipt {
+    Ok((view.state != OrderState::Refused).then_some(Receipt {
         order: Some(view.order),
         ledger: Some(view.ledger),
         settlement: view.settlement,

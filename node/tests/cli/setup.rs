@@ -114,6 +114,61 @@ fn tokens_are_shown_once_and_taken_back() {
     assert_eq!(bank.run(&["token", "revoke", id]).exit, 1);
 }
 
+/// What one bank can do with its customers, against the real interface.
+fn trade_alone(bank: &Bank, api: &str) {
+    let run = |arguments: &[&str]| bank.run(&[arguments, &["--api", api]].concat());
+    run(&["asset", "register", "EUR", "--name", "Euro", "--decimals", "2"]).good();
+    run(&["asset", "register", "BOND", "--name", "Bond", "--decimals", "0"]).good();
+    for holder in ["alice@bank-a.example", "bob@bank-a.example"] {
+        bank.run(&["holder", "new", holder]).good();
+        run(&["ledger", "open", holder]).good();
+    }
+    let ledger = |holder: &str| {
+        let view = run(&["ledger", "show", holder, "-o", "json"]).json();
+        view["ledger"].as_str().unwrap().to_owned()
+    };
+    let (alice, bob) = (ledger("alice@bank-a.example"), ledger("bob@bank-a.example"));
+    for _ in 0..2 {
+        // Under one id it happens once.
+        run(&["asset", "issue", "1000 BOND", "--to", &alice, "--id", "first"]).good();
+    }
+    run(&["asset", "issue", "500.00 EUR:bank-a.example", "--to", &bob]).good();
+    let offer = ["offer", "create", "--ledger", "alice@bank-a.example", "--give", "100 BOND"];
+    let terms = ["--want", "98.50 EUR", "--id", "sale", "-o", "json"];
+    let posted = run(&[&offer[..], &terms].concat()).json();
+    let again = run(&[&offer[..], &terms].concat()).json();
+    assert_eq!(posted["order"], again["order"]);
+    assert_eq!((&posted["repeated"], &again["repeated"]), (&false.into(), &true.into()));
+    let id = posted["order"].as_str().unwrap().get(..12).unwrap();
+    let take = ["offer", "take", id, "--ledger", "bob@bank-a.example", "--amount", "40"];
+    run(&[&take[..], &["--wait", "20s", "-o", "json"]].concat()).good();
+    let shown = run(&["ledger", "show", &alice]).good();
+    assert!(shown.contains("39.40 EUR:bank-a.example free"), "{shown}");
+    assert!(shown.contains("900 BOND:bank-a.example free, 60 BOND"), "{shown}");
+    run(&["offer", "cancel", id, "--ledger", "alice@bank-a.example"]).good();
+    let too_much = ["pay", "1000 EUR", "--to", &alice, "--ledger", "bob@bank-a.example"];
+    let refused = run(&too_much);
+    assert_eq!(refused.exit, 1, "{refused:?}");
+    assert!(refused.err.contains("Q-1405"), "{refused:?}");
+    run(&["pay", "10.60 EUR", "--to", &alice, "--ledger", "bob@bank-a.example"]).good();
+    let shown = run(&["ledger", "show", &alice]).good();
+    assert!(shown.contains("50.00 EUR:bank-a.example free"), "{shown}");
+    assert!(shown.contains("960 BOND:bank-a.example free, 0 BOND"), "{shown}");
+    run(&["ledger", "entries", &alice]).good();
+    let place = format!("{alice}/2");
+    run(&["evidence", "get", &place, "--out", "entry.json"]).good();
+    let network = bank.text("network.toml");
+    let proven = bank.run(&["evidence", "verify", "entry.json", "--network", &network]).good();
+    assert!(proven.contains("bank-a.example"), "{proven}");
+    for list in
+        [&["book"][..], &["trade", "list"], &["peers"], &["trust", "list"], &["asset", "list"]]
+    {
+        run(list).good();
+    }
+    run(&["drain"]).good();
+    run(&["undrain"]).good();
+}
+
 /// A node process; killed when a test ends early.
 struct Running {
     child: Child,
@@ -154,6 +209,7 @@ fn a_node_runs_answers_and_stops_when_it_is_asked_to() {
     let api = endpoints["api"].as_str().unwrap();
     let status = bank.run(&["status", "--api", api, "-o", "json"]).json();
     assert_eq!(status["domain"], "bank-a.example");
+    trade_alone(&bank, api);
     let second = bank.run(&["run"]);
     assert_eq!(second.exit, 6, "two processes on one directory: {second:?}");
     assert!(second.err.contains("Q-1901"), "{second:?}");
