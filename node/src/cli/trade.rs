@@ -194,7 +194,9 @@ async fn watch(client: &Client, one: Option<&str>, output: Output) -> Result<(),
     }
     loop {
         let event = follower.next().await?;
-        let Some((id, is_final)) = tell_event(output, &event.event, wanted.as_ref())? else { continue };
+        let Some((id, is_final)) = tell_event(output, &event.event, wanted.as_ref())? else {
+            continue;
+        };
         if is_final && wanted.is_some() {
             return finished(client.settlement(&id).await?.outcome);
         }
