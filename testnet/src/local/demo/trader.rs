@@ -23,6 +23,8 @@ use crate::local::up::now;
 
 /// How long an order may be accepted after it was signed.
 const ORDER_LIFE: Span = Span(10 * 60 * 1000);
+/// How long a bank that runs may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 /// Between two questions.
 const LOOK: Duration = Duration::from_millis(20);
 /// Offers that a book shows at most.
@@ -61,8 +63,11 @@ impl Trader {
 
     /// Signs an order under `id`, writes it down and sends it.
     async fn order(&self, id: &str, action: Action) -> Result<OrderId, Refusal> {
-        let told = |error| clients::refusal(self.bank.as_str(), error);
-        let view = self.client.ledger(&self.ledger.ledger).await.map_err(told)?;
+        // More than once: the bank may have been restarted, and the first question then goes into
+        // a connection that is gone.
+        let what = format!("{} answers about the ledger of {}", self.bank, self.name);
+        let view = wait(&what, ANSWER, async || self.client.ledger(&self.ledger.ledger).await.ok())
+            .await?;
         let draft = Draft {
             id,
             intent: id,
