@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
+use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -18,6 +19,8 @@ struct Cli {
 enum Command {
     /// Run simulated banks against each other under faults and check every invariant
     Sim(SimArgs),
+    /// Show three trades between banks: one competes, one survives a kill -9, one is refunded
+    Demo(DemoArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -25,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Sim(args) => args.run(),
+        Command::Demo(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

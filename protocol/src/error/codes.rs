@@ -314,6 +314,7 @@ codes! {
         "Name another folder with --dir, or take this one down and remove it.";
     2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
     2330 PeerRuns "bootstrap peer runs already", "Stop that process first; its number is in the message.";
+    2331 StepFailed "step of the demo went another way", "Keep its folder: the logs say what happened.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";

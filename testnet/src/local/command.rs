@@ -119,6 +119,10 @@ Examples:
         name: String,
         #[command(flatten)]
         folder: Folder,
+        /// Have a debug build kill itself at a moment, like after-sign:Locked: before-append,
+        /// after-append, after-sign or after-effects of a batch with such a record
+        #[arg(long, value_name = "MOMENT:RECORD")]
+        crash_point: Option<String>,
     },
     /// Ask every bank whether the network holds together: atomicity, conservation, mirrors, nothing
     /// stuck, logs
@@ -174,7 +178,9 @@ impl LocalCommand {
             }
             Self::Down { folder } => down(folder.layout()),
             Self::Kill { name, folder } => kill(folder.layout(), name),
-            Self::Restart { name, folder } => restart(folder.layout(), name),
+            Self::Restart { name, folder, crash_point } => {
+                restart(folder.layout(), name, crash_point.as_deref())
+            }
             Self::Assert { folder, wait, output } => {
                 return assert(&folder.layout(), Duration::from_secs(*wait), *output);
             }
@@ -426,7 +432,7 @@ fn kill(layout: Layout, name: &str) -> Result<(), Refusal> {
     print(&format!("{name} is dead\n"))
 }
 
-fn restart(layout: Layout, name: &str) -> Result<(), Refusal> {
+fn restart(layout: Layout, name: &str, crash_point: Option<&str>) -> Result<(), Refusal> {
     let mut held = Held::open(layout)?;
     let bank = held.state.bank_mut(name)?;
     let name = bank.name.clone();
@@ -436,7 +442,7 @@ fn restart(layout: Layout, name: &str) -> Result<(), Refusal> {
         eprintln!("{name} did not end when it was asked to, and was killed");
     }
     held.save()?;
-    start::banks(&mut held, std::slice::from_ref(&name), |_| ())?;
+    start::banks(&mut held, std::slice::from_ref(&name), crash_point, |_| ())?;
     print(&format!("{name} is up\n"))
 }
 

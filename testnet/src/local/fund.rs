@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use quadrille_node::api::dto::{LedgerView, NewAsset};
@@ -16,6 +17,7 @@ use quadrille_protocol::crypto::suite::SecretKey;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{AssetProfile, Opening, SignedOpening};
+use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Amount, Domain, Hash, Holder, Network, Uai, Ubi};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -46,6 +48,10 @@ const AT_A_TIME: usize = 48;
 const EVERYTHING_UP_TO: usize = 6;
 /// Ledgers and assets that are listed at most.
 const ROWS: usize = 10_000;
+/// How long the list of members may take to reach every bank.
+const ACQUAINTED: Duration = Duration::from_secs(30);
+/// Between two questions whether it has.
+const LOOK: Duration = Duration::from_millis(100);
 /// Largest opening in a file, in hexadecimal.
 const OPENING_BYTES: usize = 64 * 1024;
 
@@ -128,6 +134,7 @@ pub fn fund(layout: &Layout, state: &State) -> Result<(), Refusal> {
     clients::runtime()?.block_on(async {
         assets(&seats).await?;
         customers(layout, state.seed, &seats).await?;
+        acquainted(&seats).await?;
         limits(&seats).await
     })
 }
@@ -221,6 +228,26 @@ async fn issue(seat: &Seat<'_>, uai: &Uai, ledger: Ubi, amount: Amount) -> Resul
 
 fn has(view: &LedgerView, uai: &Uai) -> bool {
     view.balances.iter().any(|balance| balance.asset == *uai)
+}
+
+/// Waits until every bank has heard of every other one: credit is given to members only.
+async fn acquainted(seats: &[Seat<'_>]) -> Result<(), Refusal> {
+    let deadline = Instant::now() + ACQUAINTED;
+    for seat in seats {
+        loop {
+            let members = seat.client.members(ROWS).await;
+            let members = members.map_err(|error| clients::refusal(&seat.bank.name, error))?;
+            let knows = |other: &Bank| members.iter().any(|known| known.domain == other.domain);
+            let others = seats.iter().map(|other| other.bank);
+            let Some(missing) = others.into_iter().find(|other| !knows(other)) else { break };
+            if Instant::now() >= deadline {
+                let (name, missing) = (&seat.bank.name, &missing.name);
+                refuse!(NodeDidNotStart, "{name} has not heard of {missing}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(())
 }
 
 /// Has every bank give every trusted one credit.

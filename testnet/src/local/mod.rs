@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod clients;
 pub mod command;
+pub mod demo;
 pub mod fund;
 pub mod layout;
 pub mod prepare;

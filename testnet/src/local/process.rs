@@ -5,6 +5,7 @@
 //! the time it started and the machine's boot, and is signalled through a descriptor that was
 //! opened before these were compared, so a number that was given to somebody else is never hit.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
@@ -103,14 +104,14 @@ impl Process {
 }
 
 /// Starts a program that outlives us: in a process group of its own, its output appended to the
-/// file `log`, without our own `QUADRILLE_…` settings.
+/// file `log`, with these `QUADRILLE_…` settings and none of our own.
 ///
 /// # Errors
 /// `Q-2205` the log cannot be written; `Q-2324` the program cannot be started.
 pub fn start(
     program: &Path,
-    arguments: &[&std::ffi::OsStr],
-    passphrase_file: &Path,
+    arguments: &[&OsStr],
+    settings: &[(&str, &OsStr)],
     log: &Path,
 ) -> Result<Process, Refusal> {
     let failed = |error: io::Error| files::cannot_write(log, &error);
@@ -119,15 +120,9 @@ pub fn start(
     }
     let output = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
     let errors = output.try_clone().map_err(failed)?;
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("QUADRILLE_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = plain(program, arguments);
     command
-        .args(arguments)
-        .env("QUADRILLE_PASSPHRASE_FILE", passphrase_file)
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
@@ -141,6 +136,30 @@ pub fn start(
         Some(process) => Ok(process),
         None => refuse!(NodeDidNotStart, "{} ended at once", program.display()),
     }
+}
+
+/// Runs a program to its end. What it printed, or what it complained of.
+///
+/// # Errors
+/// `Q-2324` the program cannot be started.
+pub fn ask(program: &Path, arguments: &[&OsStr]) -> Result<Result<String, String>, Refusal> {
+    let output = plain(program, arguments).stdin(Stdio::null()).output().map_err(|error| {
+        Refusal::new(Code::NodeDidNotStart, format!("{}: {error}", program.display()))
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
+}
+
+/// A command without our own `QUADRILLE_…` settings.
+fn plain(program: &Path, arguments: &[&OsStr]) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("QUADRILLE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
 }
 
 /// The program of this name beside our own, which is where a build puts both.
@@ -179,14 +198,12 @@ pub fn tail(log: &Path, count: usize) -> Result<Vec<String>, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-
     use super::*;
 
     fn start_sleep(folder: &Path, seconds: &str) -> Process {
         let log = folder.join("logs").join("sleep.log");
         let arguments = [OsStr::new(seconds)];
-        start(Path::new("sleep"), &arguments, &folder.join("passphrase"), &log).unwrap()
+        start(Path::new("sleep"), &arguments, &[], &log).unwrap()
     }
 
     #[test]

@@ -34,6 +34,10 @@ const LOOK: Duration = Duration::from_millis(50);
 const ANSWER: Duration = Duration::from_secs(5);
 /// Lines of a log that are shown when its process did not start.
 const LAST_LINES: usize = 20;
+/// Names the file with the passphrase to a process.
+const PASSPHRASE_FILE: &str = "QUADRILLE_PASSPHRASE_FILE";
+/// Names the moment at which a debug build kills itself.
+const CRASH_POINT: &str = "QUADRILLE_CRASH_POINT";
 const ANY_ADDRESS: &str = "/ip4/127.0.0.1/tcp/0";
 
 /// Starts the bootstrap peer unless it runs, and returns its address.
@@ -62,7 +66,9 @@ pub fn bootstrap(held: &mut Held) -> Result<Address, Refusal> {
         listen.as_str().as_ref(),
     ];
     let log = layout.log(BOOTSTRAP);
-    let started = process::start(&program, &arguments, &layout.passphrase(), &log)?;
+    let passphrase = layout.passphrase();
+    let settings = [(PASSPHRASE_FILE, passphrase.as_ref())];
+    let started = process::start(&program, &arguments, &settings, &log)?;
     held.state.bootstrap.process = Some(started.clone());
     held.save()?;
     let found = await_endpoints(BOOTSTRAP, &started, &endpoints, &log)?;
@@ -75,17 +81,22 @@ pub fn bootstrap(held: &mut Held) -> Result<Address, Refusal> {
 }
 
 /// Starts those of the named banks that do not run, all at once, and waits until each is ready.
-/// `begun` is told of each that has become ready.
+/// With a `crash_point` (`after-sign:Locked`) they kill themselves at that moment, if they are
+/// debug builds. `begun` is told of each that has become ready.
 ///
 /// # Errors
 /// `Q-2324` one did not become ready; the others are left running. `Q-2325` no program.
 pub fn banks(
     held: &mut Held,
     names: &[String],
+    crash_point: Option<&str>,
     mut begun: impl FnMut(&str),
 ) -> Result<(), Refusal> {
     let layout = held.layout.clone();
     let program = process::program("quadrille")?;
+    let passphrase = layout.passphrase();
+    let mut settings: Vec<(&str, &OsStr)> = vec![(PASSPHRASE_FILE, passphrase.as_ref())];
+    settings.extend(crash_point.map(|point| (CRASH_POINT, OsStr::new(point))));
     let mut starting = BTreeMap::new();
     for name in names {
         let bank = held.state.bank_mut(name)?;
@@ -95,8 +106,7 @@ pub fn banks(
         let (name, dir) = (bank.name.clone(), layout.node(&bank.name));
         forget(&config::Layout::new(&dir).endpoints());
         let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
-        let started =
-            process::start(&program, &arguments, &layout.passphrase(), &layout.log(&name))?;
+        let started = process::start(&program, &arguments, &settings, &layout.log(&name))?;
         bank.process = Some(started.clone());
         held.save()?;
         starting.insert(name, started);

@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use quadrille_node::api::dto::Connection;
 use quadrille_node::files;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
@@ -26,6 +27,8 @@ use super::state::{BANKS, Bank, Held, State};
 const MEET: Duration = Duration::from_secs(60);
 /// Between two questions whether they have.
 const LOOK: Duration = Duration::from_millis(100);
+/// Peers that are listed at most: banks and the bootstrap peer.
+const PEERS: usize = BANKS + 1;
 const PASSPHRASE_BYTES: usize = 4096;
 
 /// What network is wanted.
@@ -146,7 +149,7 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
     if waiting > 0 {
         say(&format!("starting {waiting} banks"));
     }
-    start::banks(held, &names, |_| ())?;
+    start::banks(held, &names, None, |_| ())?;
     if !held.state.funded {
         say("registering assets, opening ledgers, giving credit");
         fund::fund(&layout, &held.state)?;
@@ -164,20 +167,21 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
 pub fn meet(held: &Held) -> Result<(), Refusal> {
     let trusted: Vec<&Bank> =
         held.state.banks.iter().filter(|bank| bank.trusted && bank.is_up()).collect();
-    let partners = u32::try_from(trusted.len().saturating_sub(1)).unwrap_or(u32::MAX);
     let runtime = clients::runtime()?;
     let deadline = Instant::now() + MEET;
-    for bank in trusted {
+    for bank in &trusted {
         let client = clients::of(&held.layout, bank)?;
         loop {
-            let status = runtime.block_on(client.status());
-            let status = status.map_err(|error| clients::refusal(&bank.name, error))?;
-            if status.peers_up >= partners {
-                break;
-            }
+            let peers = runtime.block_on(client.peers(PEERS));
+            let peers = peers.map_err(|error| clients::refusal(&bank.name, error))?;
+            let met = |domain: &Domain| {
+                peers.iter().any(|peer| peer.domain == *domain && peer.connection == Connection::Up)
+            };
+            let missing =
+                trusted.iter().find(|other| other.domain != bank.domain && !met(&other.domain));
+            let Some(missing) = missing else { break };
             if Instant::now() >= deadline {
-                let (name, up) = (&bank.name, status.peers_up);
-                refuse!(NodeDidNotStart, "{name} has met {up} of {partners} partners");
+                refuse!(NodeDidNotStart, "{} has not met {}", bank.name, missing.name);
             }
             std::thread::sleep(LOOK);
         }
