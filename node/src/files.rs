@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use quadrille_protocol::error::{Code, Refusal};
@@ -96,14 +96,14 @@ pub fn read_text(path: &Path, most: usize) -> Result<String, Refusal> {
     })
 }
 
-/// Makes a folder, and those above it, that only its owner may look into.
+/// Makes a folder, and those above it, that only its owner may look into. One that is there is
+/// left as it is: its permissions are its owner's business.
 ///
 /// # Errors
 /// `Q-2205`.
 pub fn private_folder(path: &Path) -> Result<(), Refusal> {
-    fs::create_dir_all(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
-        .map_err(|error| cannot_write(path, &error))
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| cannot_write(path, &error))
 }
 
 /// The refusal for a file that cannot be read.
@@ -140,7 +140,23 @@ fn sync_folder(path: &Path) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_new_folder_is_private_and_an_old_one_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let new = folder.path().join("a/b");
+        private_folder(&new).unwrap();
+        assert_eq!((mode(&new), mode(&folder.path().join("a"))), (0o700, 0o700));
+        let old = folder.path().join("old");
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+        private_folder(&old).unwrap();
+        assert_eq!(mode(&old), 0o755);
+    }
 
     #[test]
     fn a_file_that_exists_is_not_overwritten() {

@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use quadrille_protocol::types::Domain;
 
 use super::*;
-use crate::index::{EventId, EventKind};
+use crate::api::dto::EventKind;
+use crate::index::EventId;
 
 /// What a server does with one connection after it has read the request.
 enum Turn {
@@ -227,8 +228,8 @@ fn stream(events: &[(u64, &str)]) -> Turn {
             .to_owned();
     for (height, extra) in events {
         text.push_str(&format!(
-            "id: {height}.0.0\nevent: peer.lifted\ndata: {{\"id\":\"{height}.0.0\",\
-             \"time\":\"2026-11-21T09:30:00.000Z\",{extra}}}\n\n"
+            "id: {height}.0.0\nevent: peer.lifted\ndata: {{\"place\":{{\"height\":\"{height}\",\
+             \"leaf\":0}},\"time\":\"2026-11-21T09:30:00.000Z\",{extra}}}\n\n"
         ));
     }
     Turn::Say(text)
@@ -236,7 +237,7 @@ fn stream(events: &[(u64, &str)]) -> Turn {
 
 #[tokio::test]
 async fn a_lost_stream_goes_on_behind_the_last_event() {
-    let lifted = r#""type":"peer.lifted","peer":"bank-b.example""#;
+    let lifted = r#""type":"peer.lifted","domain":"bank-b.example""#;
     let unknown = r#""type":"not.yet.known","colour":"red""#;
     let (api, server) = serve(vec![
         ok(STATUS),
@@ -247,9 +248,10 @@ async fn a_lost_stream_goes_on_behind_the_last_event() {
     let mut follower = client(&api).follow(&["peer.lifted"], None, None);
     let mut heights = Vec::new();
     for _ in 0..2 {
-        let event = follower.next().await.unwrap();
-        assert_eq!(event.kind, EventKind::PeerLifted { peer: domain() });
-        heights.push(event.id.height.0);
+        let followed = follower.next().await.unwrap();
+        assert_eq!(followed.event.kind, EventKind::PeerLifted);
+        assert_eq!(followed.event.domain, Some(domain()));
+        heights.push(followed.id.height.0);
     }
     assert_eq!(heights, [5, 7]);
     let requests = server.join().unwrap();
@@ -274,7 +276,8 @@ async fn a_stream_that_is_refused_ends_at_once() {
 
 #[test]
 fn a_stream_is_read_in_any_pieces() {
-    let Turn::Say(text) = stream(&[(5, r#""type":"peer.lifted","peer":"bank-b.example""#)]) else {
+    let Turn::Say(text) = stream(&[(5, r#""type":"peer.lifted","domain":"bank-b.example""#)])
+    else {
         unreachable!()
     };
     let text = text.split_once("\r\n\r\n").unwrap().1.replace('\n', "\r\n");
