@@ -9,7 +9,7 @@ use std::time::Instant;
 use libp2p::identity::PublicKey;
 use libp2p::{Multiaddr, PeerId};
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::identity::{GatewayPeer, GatewayRecord, SignedGatewayRecord};
+use quadrille_protocol::identity::{Address, GatewayPeer, GatewayRecord, SignedGatewayRecord};
 use quadrille_protocol::limits;
 use quadrille_protocol::types::{Bounded, Duration, Epoch, Time, Uai};
 use tokio::sync::watch;
@@ -111,11 +111,14 @@ impl Own {
         let now = host.now();
         let life = Duration(u64::try_from(config.timing.gateway_life.as_millis()).unwrap_or(0));
         let listening = self.addresses.borrow().clone();
-        let advertised = if config.advertise.is_empty() { &listening } else { &config.advertise };
-        let mut addresses = Vec::new();
-        for address in advertised.iter().take(limits::GATEWAY_ADDRESSES) {
-            addresses.push(address.to_string().parse()?);
-        }
+        let shown = |address: &Multiaddr| address.to_string().parse::<Address>();
+        let mut addresses = if config.advertise.is_empty() {
+            // An address that has no form in a record (with a zone, say) is of no use to others.
+            listening.iter().filter_map(|address| shown(address).ok()).collect()
+        } else {
+            config.advertise.iter().map(shown).collect::<Result<Vec<_>, _>>()?
+        };
+        addresses.truncate(limits::GATEWAY_ADDRESSES);
         let sequence = now.0.max(self.sequence.saturating_add(1));
         let (epoch, services) = (host.epoch(), services(shared));
         let record = GatewayRecord {

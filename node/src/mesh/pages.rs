@@ -38,6 +38,7 @@ use super::config::{HELLO_ROTATIONS, PAGES_FETCHED, PAGES_SERVED, Rate};
 use super::host::{LiveOffers, MemberDocuments};
 use super::packet;
 use super::rate::{Bucket, Buckets};
+use super::retry::Backoff;
 use super::shared::Shared;
 
 /// The protocol of live offers.
@@ -106,10 +107,17 @@ struct RevocationsPage {
     more: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// When a peer is asked next, and how long to wait when it cannot answer.
+#[derive(Debug)]
+struct Next {
+    at: Instant,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
 struct Due {
-    book: Instant,
-    members: Instant,
+    book: Next,
+    members: Next,
 }
 
 /// Serves pages and asks for them.
@@ -310,34 +318,42 @@ impl Pages {
         let mut due = self.due();
         due.retain(|domain, _| connected.contains_key(domain));
         for (domain, peer) in &connected {
-            let next = due.entry(domain.clone()).or_insert(Due { book: now, members: now });
+            let next = due.entry(domain.clone()).or_insert_with(|| self.at_once());
             let feeds = shared.host.is_validator() && shared.roster.feeds(domain);
-            if feeds && next.book <= now {
-                next.book = self.later(1.0);
+            if feeds && next.book.at <= now {
+                next.book.at = self.later();
                 asked.push((domain.clone(), *peer, Kind::Book));
             }
-            if next.members <= now && lists.take() {
-                next.members = self.later(1.0);
+            if next.members.at <= now && lists.take() {
+                next.members.at = self.later();
                 asked.push((domain.clone(), *peer, Kind::Members));
             }
         }
         let nobody = !asked.iter().any(|(_, _, kind)| *kind == Kind::Members);
         if nobody && shared.members_wanted.swap(false, Ordering::Relaxed) {
-            let longest = due.iter_mut().min_by_key(|(_, due)| due.members);
+            let longest = due.iter_mut().min_by_key(|(_, due)| due.members.at);
             if let Some((domain, next)) = longest
                 && let Some(peer) = connected.get(domain)
             {
-                next.members = self.later(1.0);
+                next.members.at = self.later();
                 asked.push((domain.clone(), *peer, Kind::Members));
             }
         }
         asked
     }
 
-    /// A time about `share` of the usual interval from now.
-    fn later(&self, share: f64) -> Instant {
-        let refresh = self.shared.config.timing.refresh;
-        let wait = refresh.mul_f64(share * rand::random_range(0.75..=1.25));
+    fn at_once(&self) -> Due {
+        let timing = self.shared.config.timing;
+        let next = || Next {
+            at: Instant::now(),
+            backoff: Backoff::new(timing.retry_first, timing.refresh / 10),
+        };
+        Due { book: next(), members: next() }
+    }
+
+    /// The usual interval from now, more or less, so that not all ask together.
+    fn later(&self) -> Instant {
+        let wait = self.shared.config.timing.refresh.mul_f64(rand::random_range(0.75..=1.25));
         let now = Instant::now();
         now.checked_add(wait).unwrap_or(now)
     }
@@ -359,18 +375,21 @@ impl Pages {
             () = self.shared.stop.cancelled() => return,
             fetched = timeout(limit, work) => fetched,
         };
-        let refusal = match fetched {
-            Ok(Ok(())) => return,
-            Ok(Err(refusal)) => refusal,
-            Err(_) => Refusal::new(Code::SessionStalled, format!("nothing for {limit:?}")),
+        let fetched = fetched
+            .unwrap_or_else(|_| Err(Refusal::new(Code::SessionStalled, format!("{limit:?}"))));
+        let mut due = self.due();
+        let Some(due) = due.get_mut(&domain) else { return };
+        let next = match kind {
+            Kind::Book => &mut due.book,
+            Kind::Members => &mut due.members,
         };
+        let Err(refusal) = fetched else { return next.backoff.succeed() };
         tracing::debug!(%domain, ?kind, %refusal, "no page");
-        let sooner = self.later(0.1);
-        if let Some(due) = self.due().get_mut(&domain) {
-            match kind {
-                Kind::Book => due.book = sooner,
-                Kind::Members => due.members = sooner,
-            }
+        // A line that was lost, or a peer that cannot answer now. Anything else will not be
+        // better in a moment.
+        if matches!(refusal.code, Code::SessionStalled | Code::NotLive | Code::QueueFull) {
+            let now = Instant::now();
+            next.at = now.checked_add(next.backoff.fail()).unwrap_or(now);
         }
     }
 

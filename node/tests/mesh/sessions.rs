@@ -1,5 +1,7 @@
 //! Sessions between two meshes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -179,7 +181,7 @@ async fn a_peer_back_from_a_crash_is_not_kept_waiting_by_its_dead_connection() {
     let mesh_z = start(&z, 2, at_line).await;
     session(&a, &z).await;
     let stood = Instant::now();
-    line.cut();
+    line.cut().await;
     mesh_z.shutdown().await;
     until("an old connection", || stood.elapsed() > timing.handshake).await;
     assert_eq!(a.count(is_attached), 1);
@@ -194,6 +196,8 @@ async fn a_peer_back_from_a_crash_is_not_kept_waiting_by_its_dead_connection() {
 struct Line {
     address: Multiaddr,
     cut: tokio::sync::watch::Sender<bool>,
+    /// Connections that still carry something.
+    carrying: Arc<AtomicUsize>,
 }
 
 impl Line {
@@ -203,19 +207,23 @@ impl Line {
         let target = mesh.listen_addresses()[0].to_string();
         let target = format!("127.0.0.1:{}", target.split('/').nth(4).unwrap());
         let (cut, is_cut) = tokio::sync::watch::channel(false);
+        let carrying = Arc::new(AtomicUsize::new(0));
+        let count = carrying.clone();
         tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
                 let far = tokio::net::TcpStream::connect(&target).await.unwrap();
-                tokio::spawn(carry(near, far, is_cut.clone()));
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(carry(near, far, is_cut.clone(), count.clone()));
             }
         });
         let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
-        Self { address, cut }
+        Self { address, cut, carrying }
     }
 
-    fn cut(&self) {
+    async fn cut(&self) {
         self.cut.send_replace(true);
+        until("the cut", || self.carrying.load(Ordering::SeqCst) == 0).await;
     }
 }
 
@@ -223,13 +231,18 @@ async fn carry(
     mut near: tokio::net::TcpStream,
     mut far: tokio::net::TcpStream,
     mut is_cut: tokio::sync::watch::Receiver<bool>,
+    carrying: Arc<AtomicUsize>,
 ) {
     let until_cut = async {
         let _ = is_cut.wait_for(|cut| *cut).await;
     };
-    tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
-        () = until_cut => {}
+    let ended = tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => true,
+        () = until_cut => false,
+    };
+    carrying.fetch_sub(1, Ordering::SeqCst);
+    if ended {
+        return;
     }
     // Both ends stay open, and nothing goes through any more.
     std::future::pending::<()>().await;
