@@ -70,7 +70,7 @@ enum Command {
     /// Become a member: request a certificate, accept it
     #[command(subcommand)]
     Enroll(enroll::Command),
-    /// Run the node
+    /// Run the gateway daemon
     Run(run::Arguments),
     /// Check a node: files, keys, certificate, guard, disk, log, ports, network
     Doctor(doctor::Arguments),
