@@ -49,7 +49,7 @@ const REFUND: Duration = Duration::from_secs(40);
 const REST: Duration = Duration::from_secs(30);
 const PASSPHRASE_BYTES: usize = 4096;
 /// Lines of an offline verification that are shown.
-const VERDICT_LINES: usize = 3;
+const VERDICT_LINES: usize = 2;
 
 /// What `demo` takes.
 #[derive(Debug, clap::Args)]
