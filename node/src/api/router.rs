@@ -79,6 +79,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(assets::unlock))
         .routes(routes!(market::post_order))
         .routes(routes!(market::order))
+        .routes(routes!(market::order_evidence))
         .routes(routes!(market::offers))
         .routes(routes!(market::offer))
         .routes(routes!(market::book))

@@ -137,6 +137,11 @@ impl Client {
         self.get(&["v1", "orders", &text(order)]).await
     }
 
+    /// Everything that the node can prove about an order.
+    pub async fn order_evidence(&self, order: &OrderId) -> Answer<Armour> {
+        self.get(&["v1", "orders", &text(order), "evidence"]).await
+    }
+
     /// Live offers of the node's holders, or closed ones too; of one ledger where one is named.
     pub async fn offers(
         &self,

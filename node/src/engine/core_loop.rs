@@ -13,7 +13,7 @@ use rand::TryRng;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-use super::handle::{Deliver, Job, Request, Shared, Waiting};
+use super::handle::{Deliver, Job, Look, Request, Shared, Waiting};
 use super::sealing::{Reply, Turn};
 use super::{Clock, Counters, TURN_INPUTS};
 use crate::relations::Relations;
@@ -38,7 +38,7 @@ pub(super) struct CoreLoop {
 #[derive(Default)]
 struct Gathered {
     inputs: VecDeque<Input>,
-    looks: Vec<Box<dyn FnOnce(&Validator) -> Deliver + Send>>,
+    looks: Vec<Look>,
     stop: bool,
 }
 

@@ -65,7 +65,8 @@ pub(crate) enum Request {
 
 /// Gives somebody the result of a look at the state.
 pub(crate) type Deliver = Box<dyn FnOnce() + Send>;
-type Look = Box<dyn FnOnce(&Validator) -> Deliver + Send>;
+/// A look at the state.
+pub(crate) type Look = Box<dyn FnOnce(&Validator) -> Deliver + Send>;
 pub(crate) type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
 /// What goes into the engine's queue.

@@ -176,8 +176,7 @@ impl Running {
             }
         });
         let _ = joined.await;
-        let last = end.borrow().clone();
-        last
+        end.borrow().clone()
     }
 }
 

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::admit::BODY_BYTES;
-use super::super::dto::{BookEntry, OfferView, OrderView, Page, Receipt, SignedBytes};
+use super::super::dto::{Armour, BookEntry, OfferView, OrderView, Page, Receipt, SignedBytes};
 use super::super::extract::{Body, Params, Segment};
 use super::super::problem::{Answered, ApiError};
 use super::super::state::{Api, Shared, receipt};
@@ -24,6 +24,7 @@ use super::super::tokens::Bearer;
 use super::super::view;
 use super::Wanted;
 use crate::engine::EngineError;
+use crate::evidence::armour;
 use crate::index;
 
 /// Hands in a holder's signed order: offer, take, cancel, pay, redeem, amend, rotate-key, close.
@@ -109,6 +110,21 @@ pub(in super::super) async fn order(
         return Err(ApiError::new(Code::UnknownOrder, format!("{id}, as of height {height}")));
     };
     Ok(Json(view::order(&row)))
+}
+
+/// All evidence that this node holds about an order, the counterparty's signed refusal of a take
+/// included, as text armour of the kind `evidence-bundle`.
+#[utoipa::path(get, path = "/v1/orders/{order}/evidence", tag = "orders",
+    params(("order" = String, Path, description = "The order")),
+    responses((status = 200, body = Armour)))]
+pub(in super::super) async fn order_evidence(
+    State(api): State<Shared>,
+    Segment(id): Segment<OrderId>,
+) -> Answered<Json<serde_json::Value>> {
+    api.up_to_date().await?;
+    let bundle =
+        api.past(move |history| Ok(armour::to_json(&history.evidences.order_bundle(&id)?)));
+    Ok(Json(bundle.await?))
 }
 
 /// Which offers.

@@ -49,7 +49,7 @@ const REFUND: Duration = Duration::from_secs(40);
 const REST: Duration = Duration::from_secs(30);
 const PASSPHRASE_BYTES: usize = 4096;
 /// Lines of an offline verification that are shown.
-const VERDICT_LINES: usize = 3;
+const VERDICT_LINES: usize = 2;
 
 /// What `demo` takes.
 #[derive(Debug, clap::Args)]
@@ -226,10 +226,8 @@ impl<'a> Stage<'a> {
         expect("mallory's take", order.state, OrderState::Ended)?;
         let reason = order.reason.as_ref().ok_or_else(|| otherwise("no reason was given"))?;
         print(&format!("  mallory's take is refused: {} {}\n", reason.code, reason.title))?;
-        let place = order.place;
         let told = |error| clients::refusal(self.mallory.bank.as_str(), error);
-        let client = &self.mallory.client;
-        let proof = client.evidence(place.height, place.leaf).await.map_err(told)?;
+        let proof = self.mallory.client.order_evidence(&order.order).await.map_err(told)?;
         self.keep("refusal", &proof)?;
         Ok(())
     }
@@ -358,8 +356,9 @@ impl<'a> Stage<'a> {
             return Err(otherwise(format!("{name} does not verify: {complaint}")));
         }
         let text = output.unwrap_or_default();
-        let lines: Vec<&str> = text.lines().take(VERDICT_LINES).collect();
-        print(&format!("  {name}: {}\n", lines.join("\n      ")))
+        let told = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines: Vec<&str> = told.take(VERDICT_LINES).collect();
+        print(&format!("  {name}: {}\n", lines.join("\n    ")))
     }
 }
 
