@@ -109,7 +109,8 @@ pub(super) struct Take {
     #[arg(long, value_name = "SPAN", default_value = "2m", value_parser = span::argument)]
     expires: Duration,
     /// Wait for the outcome, at most so long
-    #[arg(long, value_name = "SPAN", value_parser = span::argument)]
+    #[arg(long, value_name = "SPAN", num_args = 0..=1, default_missing_value = "60s",
+          value_parser = span::argument)]
     wait: Option<Duration>,
     #[command(flatten)]
     order: OrderOptions,

@@ -22,10 +22,11 @@ impl Mesh for MeshPort {
     fn peers(&self) -> Vec<MeshPeer> {
         let now = self.clock.now();
         let peers = self.mesh.peers().into_iter().map(|peer| {
-            let connection = match (peer.session_since, peer.connected) {
-                (Some(_), _) => Connection::Up,
-                (None, true) => Connection::Connecting,
-                (None, false) => Connection::Down,
+            let connection = match (peer.session_since, peer.connected, peer.feeds) {
+                // A peer without ledgers has no feed, and so no session.
+                (Some(_), _, _) | (None, true, false) => Connection::Up,
+                (None, true, true) => Connection::Connecting,
+                (None, false, _) => Connection::Down,
             };
             let ago = peer.session_since.map(|since| since.elapsed().as_millis());
             let since = ago.map(|ago| {
