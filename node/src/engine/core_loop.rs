@@ -11,7 +11,7 @@ use quadrille_protocol::types::Time;
 use quadrille_protocol::validator::{Effect, Effects, Input, RequestId, Validator};
 use rand::TryRng;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::handle::{Deliver, Job, Look, Request, Shared, Waiting};
 use super::sealing::{Reply, Turn};
@@ -39,6 +39,8 @@ pub(super) struct CoreLoop {
 struct Gathered {
     inputs: VecDeque<Input>,
     looks: Vec<Look>,
+    /// Given back when the turn is over.
+    room: Vec<OwnedSemaphorePermit>,
     stop: bool,
 }
 
@@ -72,10 +74,11 @@ impl CoreLoop {
                 Next::Closed => gathered.stop = true,
                 Next::Job(job) => self.gather(job, &mut gathered),
             }
-            let Gathered { mut inputs, looks, stop } = gathered;
+            let Gathered { mut inputs, looks, room, stop } = gathered;
             Counters::add(&self.counters.turns, 1);
             let before = inputs.len();
             let effects = self.turn(&mut inputs)?;
+            drop(room);
             let taken = before.saturating_sub(inputs.len());
             Counters::add(&self.counters.inputs, u64::try_from(taken).unwrap_or(0));
             wake = if effects.more { Some(self.clock.now()) } else { effects.wake };
@@ -139,7 +142,10 @@ impl CoreLoop {
     /// Whether nothing else may come into this turn.
     fn take(&mut self, job: Job, gathered: &mut Gathered) -> bool {
         match job {
-            Job::Input(input) => gathered.inputs.push_back(input),
+            Job::Input(input, room) => {
+                gathered.inputs.push_back(input);
+                gathered.room.extend(room);
+            }
             Job::Look(look) => gathered.looks.push(look),
             Job::Request(request, waiting) => {
                 let input = self.ask(request, waiting);

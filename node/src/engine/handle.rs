@@ -10,11 +10,11 @@ use quadrille_protocol::ledger::order::Action;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder, VerifiedOpening, VerifiedOrder};
 use quadrille_protocol::types::{Domain, Height, KeyId, Network};
 use quadrille_protocol::validator::{Accepted, Command, Input, Validator};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::keys::HolderKeys;
 use super::verify::Verifier;
-use super::{Counters, QUEUE};
+use super::{Counters, PAGES_KIB, QUEUE};
 use crate::relations::Relations;
 
 /// What was accepted, and where it stands in the log; it is durable and signed.
@@ -71,8 +71,8 @@ pub(crate) type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
 /// What goes into the engine's queue.
 pub(crate) enum Job {
-    /// An input nobody waits for.
-    Input(Input),
+    /// An input nobody waits for; a page with its share of the room for pages.
+    Input(Input, Option<OwnedSemaphorePermit>),
     /// A request.
     Request(Request, Waiting),
     /// A look at the state; its result is delivered once all that it saw is durable.
@@ -92,6 +92,8 @@ pub(crate) struct Shared {
     keys: HolderKeys,
     verifier: Verifier,
     counters: Arc<Counters>,
+    /// Room for pages, in kilobytes.
+    room: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -105,6 +107,7 @@ impl Shared {
             keys,
             verifier: Verifier::default(),
             counters,
+            room: Arc::new(Semaphore::new(PAGES_KIB)),
         }
     }
 }
@@ -169,12 +172,19 @@ impl Engine {
         self.shared.keys.get(id)
     }
 
-    /// Hands in a verified input; waits while the queue is full.
+    /// Hands in a verified input; waits while the queue, or the room for pages, is full.
     ///
     /// # Errors
     /// [`EngineError::Unknown`] when the engine has stopped.
     pub async fn put(&self, input: Input) -> Result<(), EngineError> {
-        self.jobs.send(Job::Input(input)).await.map_err(|_| EngineError::Unknown)
+        let room = match kilobytes(&input) {
+            0 => None,
+            needed => {
+                let room = self.shared.room.clone().acquire_many_owned(needed).await;
+                Some(room.map_err(|_| EngineError::Unknown)?)
+            }
+        };
+        self.jobs.send(Job::Input(input, room)).await.map_err(|_| EngineError::Unknown)
     }
 
     /// Verifies an order and has it decided.
@@ -290,6 +300,25 @@ impl Shared {
             | Action::Close => {}
         }
         Ok(verified)
+    }
+}
+
+/// The room that an input needs; none for what is small.
+fn kilobytes(input: &Input) -> u32 {
+    match input {
+        Input::Frame(frame) | Input::Returned { frame, .. } => {
+            u32::try_from(frame.bytes().len().div_ceil(1024)).unwrap_or(u32::MAX)
+        }
+        Input::Tick
+        | Input::Order { .. }
+        | Input::Open { .. }
+        | Input::Command { .. }
+        | Input::Message { .. }
+        | Input::Connected(_)
+        | Input::Notice(_)
+        | Input::ReturnedEvidence(_)
+        | Input::Shown(_)
+        | Input::NeverDecided { .. } => 0,
     }
 }
 

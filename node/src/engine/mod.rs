@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::limits;
 use quadrille_protocol::types::{Height, Time};
 use quadrille_protocol::validator::{Event, Validator};
 use tokio::sync::{mpsc, watch};
@@ -47,6 +48,9 @@ use crate::telemetry::Metrics;
 
 /// Jobs that may wait for the core.
 pub const QUEUE: usize = 16_384;
+/// Kilobytes of peers' pages that may wait for the core or be in one turn: a page is up to a
+/// megabyte, so their number alone would bound neither memory nor a batch.
+pub const PAGES_KIB: usize = 64 * 1024;
 /// Inputs that one turn is given at most.
 pub const TURN_INPUTS: usize = 8_192;
 /// Events that may wait for whoever logs them; further ones are counted and dropped.
@@ -54,6 +58,8 @@ pub const EVENTS: usize = 4_096;
 /// Publications that may wait for the mesh; further ones are dropped, and late joiners' book
 /// synchronisation makes up for them.
 pub const PUBLICATIONS: usize = 1_024;
+
+const _: () = assert!(limits::FRAME_BYTES < PAGES_KIB * 1024);
 
 /// Where the engine takes the time from.
 pub trait Clock: Send + Sync + 'static {
