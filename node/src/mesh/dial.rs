@@ -212,13 +212,17 @@ impl Dialer {
     }
 }
 
+// Each dial from a port of its own. The stock choice, the port that we listen on, helps only to
+// get through translators, and fails when somebody else holds that port towards the same peer.
+
 fn dial_peer(peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
     DialOpts::peer_id(peer)
         .addresses(addresses)
         .condition(PeerCondition::DisconnectedAndNotDialing)
+        .allocate_new_port()
         .build()
 }
 
 fn dial_address(address: Multiaddr) -> DialOpts {
-    DialOpts::unknown_peer_id().address(address).build()
+    DialOpts::unknown_peer_id().address(address).allocate_new_port().build()
 }

@@ -61,6 +61,9 @@ impl World {
     }
 
     pub fn with_authority(number: u8) -> Self {
+        // With RUST_LOG a failing test tells what happened.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let authority = secret(number);
         let anchors = Anchors {
             network: "test-net".parse::<Network>().unwrap(),

@@ -52,8 +52,9 @@ enum Order {
     Incoming(Box<Line>),
     /// The peer is connected: try now.
     Wake,
-    /// End the session that runs and open another.
-    Restart,
+    /// End the session that ran at this moment and open another. One that has begun since is
+    /// another already.
+    Restart(Instant),
 }
 
 struct Link {
@@ -111,14 +112,14 @@ impl Sessions {
     pub fn restart(&self, domain: &Domain) {
         if let Some(link) = self.links().get(domain) {
             // A full queue holds an order that ends the session as well.
-            let _ = link.orders.try_send(Order::Restart);
+            let _ = link.orders.try_send(Order::Restart(Instant::now()));
         }
     }
 
     /// Ends all sessions; others follow.
     pub fn restart_all(&self) {
         for link in self.links().values() {
-            let _ = link.orders.try_send(Order::Restart);
+            let _ = link.orders.try_send(Order::Restart(Instant::now()));
         }
     }
 
@@ -127,7 +128,7 @@ impl Sessions {
     pub fn disconnected(&self, peer: PeerId) {
         for link in self.links().values() {
             if link.running().is_some_and(|(with, _)| with == peer) {
-                let _ = link.orders.try_send(Order::Restart);
+                let _ = link.orders.try_send(Order::Restart(Instant::now()));
             }
         }
     }
@@ -236,7 +237,7 @@ impl LinkTask {
             };
             match order {
                 Order::Incoming(line) => return Some(*line),
-                Order::Wake | Order::Restart => {}
+                Order::Wake | Order::Restart(_) => {}
             }
         }
     }

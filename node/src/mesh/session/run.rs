@@ -34,6 +34,8 @@ impl LinkTask {
             tracing::debug!(domain = %self.domain, %refusal, "no session");
             return Ended::Over;
         }
+        // Before the node hears of the session: an order to end it that comes from then on counts.
+        let began = Instant::now();
         let (out, queue) = mpsc::channel(SESSION_QUEUE);
         if let Err(refusal) = self.shared.host.attach(&self.domain, out).await {
             tracing::warn!(domain = %self.domain, code = %refusal.code, %refusal, "no session");
@@ -42,7 +44,7 @@ impl LinkTask {
         self.shared.counters.sessions_opened.one();
         tracing::info!(domain = %self.domain, "session opened");
         self.set_running(Some((peer, Instant::now())));
-        let ended = self.both_ways(reader, writer, queue).await;
+        let ended = self.both_ways(reader, writer, queue, began).await;
         self.shared.host.detach(&self.domain).await;
         self.set_running(None);
         self.shared.counters.sessions_closed.one();
@@ -54,6 +56,7 @@ impl LinkTask {
         reader: BufReader<ReadHalf<Stream>>,
         writer: BufWriter<WriteHalf<Stream>>,
         queue: mpsc::Receiver<Wire>,
+        began: Instant,
     ) -> Ended {
         let stop = self.shared.stop.child_token();
         let (shared, domain) = (self.shared.clone(), self.domain.clone());
@@ -69,7 +72,8 @@ impl LinkTask {
                 () = self.shared.stop.cancelled() => { ended = Ended::Stopped; break }
                 order = self.orders.recv() => match order {
                     Some(Order::Wake) => {}
-                    Some(Order::Restart) => break,
+                    Some(Order::Restart(at)) if at < began => {}
+                    Some(Order::Restart(_)) => break,
                     Some(Order::Incoming(line)) => { ended = Ended::Replaced(line); break }
                     None => { ended = Ended::Stopped; break }
                 }
