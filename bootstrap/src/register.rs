@@ -207,7 +207,8 @@ impl Register {
     /// Opens the register at `path`, or makes an empty one, and keeps others from writing.
     ///
     /// # Errors
-    /// `Q-2311` another process writes; `Q-2205` the file cannot be written; those of [`Reader::news`].
+    /// `Q-2311` another process writes; `Q-2205` the file cannot be written; those of
+    /// [`Reader::news`].
     pub fn open(path: &Path) -> Result<Opened, Refusal> {
         let failed = |error: std::io::Error| files::cannot_write(path, &error);
         let lock = lock::take(&path.with_extension("lock"), Code::RegisterInUse)?;

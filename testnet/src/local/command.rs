@@ -26,8 +26,8 @@ const FOLLOW: Duration = Duration::from_millis(200);
 
 /// What the process ends with, for `--help`.
 pub const EXIT_CODES: &str = "\
-Exit codes: 0 done (assert: everything holds), 1 refused (assert: something does not hold), 2 asked \
-wrongly, 3 a bank does not answer, 6 another command is changing the network.";
+Exit codes: 0 done (assert: everything holds), 1 refused (assert: something does not hold), 2 \
+asked wrongly, 3 a bank does not answer, 6 another command is changing the network.";
 
 /// Where the network is.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,7 +51,8 @@ pub enum Output {
 pub enum LocalCommand {
     /// Start a network of real processes, or what of it does not run
     #[command(after_help = "\
-Every bank has the customers alice, bob and carol, a cash asset EUR and a BOND; all trust each other.
+Every bank has the customers alice, bob and carol, a cash asset EUR and a BOND; all trust each
+other.
 
 Examples:
   quadrille-testnet up -n 3
@@ -79,9 +80,8 @@ Examples:
         folder: Folder,
     },
     /// Show the end of a process's log
-    #[command(
-        after_help = "Examples:\n  quadrille-testnet logs bank-a -n 100\n  quadrille-testnet logs bootstrap -f"
-    )]
+    #[command(after_help = "Examples:\n  quadrille-testnet logs bank-a -n 100\n  \
+            quadrille-testnet logs bootstrap -f")]
     Logs {
         /// The bank, or `bootstrap`
         name: String,
@@ -95,17 +95,15 @@ Examples:
         lines: usize,
     },
     /// End every process of the network; its folder stays
-    #[command(
-        after_help = "Examples:\n  quadrille-testnet down\n  quadrille-testnet down --dir /tmp/sixteen"
-    )]
+    #[command(after_help = "Examples:\n  quadrille-testnet down\n  \
+            quadrille-testnet down --dir /tmp/sixteen")]
     Down {
         #[command(flatten)]
         folder: Folder,
     },
     /// Kill a bank's process as a power cut would
-    #[command(
-        after_help = "Examples:\n  quadrille-testnet kill bank-b && quadrille-testnet restart bank-b"
-    )]
+    #[command(after_help = "Examples:\n  \
+            quadrille-testnet kill bank-b && quadrille-testnet restart bank-b")]
     Kill {
         /// The bank
         name: String,
@@ -126,9 +124,8 @@ Examples:
     },
     /// Ask every bank whether the network holds together: atomicity, conservation, mirrors, nothing
     /// stuck, logs
-    #[command(
-        after_help = "Examples:\n  quadrille-testnet assert && echo holds\n  quadrille-testnet assert --wait 120 -o json"
-    )]
+    #[command(after_help = "Examples:\n  quadrille-testnet assert && echo holds\n  \
+            quadrille-testnet assert --wait 120 -o json")]
     Assert {
         #[command(flatten)]
         folder: Folder,
@@ -468,7 +465,8 @@ pub fn verdict(report: &Report) -> String {
     let (banks, settlements) = (report.banks, report.settlements);
     let (assets, batches) = (report.assets, report.batches);
     let mut text = format!(
-        "{banks} banks, {assets} assets, {settlements} views of settlements, {batches} signed batches\n"
+        "{banks} banks, {assets} assets, {settlements} views of settlements, {batches} signed \
+         batches\n"
     );
     for rule in Rule::ALL {
         let broken: Vec<_> = report.findings.iter().filter(|found| found.rule == rule).collect();

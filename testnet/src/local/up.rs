@@ -97,27 +97,30 @@ fn letters(index: usize) -> String {
     }
 }
 
-/// Brings the planned network up in the folder, telling `say` what it does. When it fails, what
-/// it has started is left running; the caller decides.
+/// Brings the planned network up in the folder, telling `say` what it does.
 ///
 /// # Errors
-/// `Q-2328` there is another network in the folder; those of every step. The state comes along
-/// where there is one.
+/// `Q-2328` there is another network in the folder; those of every step. What was started is left
+/// running, and comes along when nothing ran before: the caller decides whether to end it.
 pub fn up(layout: Layout, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Held, Failed> {
     let (mut held, _) =
         Held::open_or_begin(layout, || plan.first_state()).map_err(Failed::early)?;
+    plan.check(&held.state).map_err(Failed::early)?;
+    // What ran before is not this command's to end.
+    let ran_before = held.state.processes().any(|(_, process)| process.is_alive());
     match bring_up(&mut held, plan, say) {
         Ok(()) => Ok(held),
+        Err(refusal) if ran_before => Err(Failed::early(refusal)),
         Err(refusal) => Err(Failed { refusal, held: Some(Box::new(held)) }),
     }
 }
 
-/// Why a network did not come up, and what of it there is.
+/// Why a network did not come up.
 #[derive(Debug)]
 pub struct Failed {
     /// Why.
     pub refusal: Refusal,
-    /// The network as far as it came.
+    /// The network as far as it came, where all that runs of it was started just now.
     pub held: Option<Box<Held>>,
 }
 
@@ -128,7 +131,6 @@ impl Failed {
 }
 
 fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), Refusal> {
-    plan.check(&held.state)?;
     let layout = held.layout.clone();
     let prepared = held.state.prepared;
     let passphrase = if prepared {
