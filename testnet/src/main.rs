@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
+use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -21,6 +22,8 @@ enum Command {
     Sim(SimArgs),
     /// Show three trades between banks: one competes, one survives a kill -9, one is refunded
     Demo(DemoArgs),
+    /// Measure trades between two banks: latency, rate, and what each costs
+    Measure(MeasureArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Sim(args) => args.run(),
         Command::Demo(args) => args.run(),
+        Command::Measure(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

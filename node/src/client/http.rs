@@ -114,6 +114,14 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Sends it and returns the answer as it is.
+    pub async fn text(self) -> Result<String, ClientError> {
+        let changes = self.changes();
+        let timeout = self.client.timeout;
+        let bytes = whole(self.send(Some(timeout)).await?, changes).await?;
+        String::from_utf8(bytes).map_err(|error| ClientError::BadAnswer(error.to_string()))
+    }
+
     /// Sends it; an answer that is a refusal is an error. Without a timeout the answer may go
     /// on for ever.
     pub async fn send(self, timeout: Option<Duration>) -> Result<reqwest::Response, ClientError> {

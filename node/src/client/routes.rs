@@ -39,6 +39,11 @@ impl Client {
         self.get(&["v1", "status"]).await
     }
 
+    /// What the node counts, as text (OpenMetrics).
+    pub async fn metrics(&self) -> Answer<String> {
+        self.call(Method::GET, &["metrics"]).text().await
+    }
+
     /// The last checkpoint.
     pub async fn log_head(&self) -> Answer<LogHead> {
         self.get(&["v1", "log", "head"]).await

@@ -479,7 +479,11 @@ pub fn verdict(report: &Report) -> String {
     text
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Refusal> {
+/// A value as one JSON document.
+///
+/// # Errors
+/// `Q-2205` for a value that has no such form.
+pub fn json(value: &impl serde::Serialize) -> Result<String, Refusal> {
     serde_json::to_string_pretty(value)
         .map(|text| format!("{text}\n"))
         .map_err(|error| Refusal::new(Code::CannotWrite, error.to_string()))

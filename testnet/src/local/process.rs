@@ -27,6 +27,11 @@ const TAIL_BYTES: u64 = 256 * 1024;
 /// The fields of `/proc/PID/stat` after the name: the state, and the start in ticks after boot.
 const STATE_FIELD: usize = 0;
 const STARTED_FIELD: usize = 19;
+/// The fields with the time spent in the program and in the kernel for it, in ticks.
+const CPU_FIELDS: [usize; 2] = [11, 12];
+/// Milliseconds of a tick in `/proc`: a hundredth of a second in Linux's interface, whatever the
+/// kernel's own clock does.
+const TICK_MS: u64 = 10;
 
 /// A process, told apart from every other one of this machine, also from later ones.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -100,6 +105,33 @@ impl Process {
             std::thread::sleep(POLL);
         }
         true
+    }
+}
+
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on a core, of all its threads together, also those that have ended.
+    pub cpu: Duration,
+    /// Its memory that is resident now.
+    pub resident_bytes: u64,
+}
+
+impl Usage {
+    /// Of the process with this number; `None` when there is none.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = CPU_FIELDS.iter().try_fold(0_u64, |sum, at| {
+            fields.get(*at)?.parse::<u64>().ok().map(|ticks| sum.saturating_add(ticks))
+        })?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        let cpu = Duration::from_millis(ticks.saturating_mul(TICK_MS));
+        Some(Self { cpu, resident_bytes: kib.saturating_mul(1024) })
     }
 }
 
@@ -232,6 +264,18 @@ mod tests {
         }
         assert!(process.is_alive(), "nobody has ended it");
         process.kill();
+    }
+
+    #[test]
+    fn work_shows_in_what_a_process_has_used() {
+        let before = Usage::of(std::process::id()).unwrap();
+        assert!(before.resident_bytes > 0);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Two ticks or more, however busy the machine is.
+        while Usage::of(std::process::id()).unwrap().cpu < before.cpu + Duration::from_millis(20) {
+            assert!(Instant::now() < deadline, "no time is counted");
+        }
+        assert!(Usage::of(u32::MAX).is_none());
     }
 
     #[test]
