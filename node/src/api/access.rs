@@ -68,6 +68,7 @@ pub(super) const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/assets/{asset}/unlock", Operate),
     (Method::POST, "/v1/orders", Trade),
     (Method::GET, "/v1/orders/{order}", Read),
+    (Method::GET, "/v1/orders/{order}/evidence", Read),
     (Method::GET, "/v1/offers", Read),
     (Method::GET, "/v1/offers/{offer}", Read),
     (Method::GET, "/v1/book", Read),
