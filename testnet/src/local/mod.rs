@@ -16,4 +16,5 @@ pub mod prepare;
 pub mod process;
 pub mod start;
 pub mod state;
+pub mod trader;
 pub mod up;

@@ -242,16 +242,30 @@ impl LinkTask {
         }
     }
 
-    /// Waits before the next attempt. None: stop.
+    /// Waits before the next attempt, but not long once the peer is connected anew: it may have
+    /// been restarted, and how its sessions went before says nothing of the next. What it may
+    /// cost us is bounded by how often it may connect. None: stop.
     async fn rest(&mut self) -> Option<()> {
         if !self.opens {
             // The peer opens, and has waits of its own.
             return Some(());
         }
-        let wait = self.backoff.fail();
-        tokio::select! {
-            () = self.shared.stop.cancelled() => None,
-            () = tokio::time::sleep(wait) => Some(()),
+        let mut until = tokio::time::Instant::now() + self.backoff.fail();
+        loop {
+            let order = tokio::select! {
+                () = self.shared.stop.cancelled() => return None,
+                () = tokio::time::sleep_until(until) => return Some(()),
+                order = self.orders.recv() => order?,
+            };
+            match order {
+                Order::Wake => {
+                    self.backoff.succeed();
+                    let soon = self.shared.config.timing.retry_first;
+                    until = until.min(tokio::time::Instant::now() + soon);
+                }
+                // Only the one that opens waits here, and no session runs.
+                Order::Incoming(_) | Order::Restart => {}
+            }
         }
     }
 }

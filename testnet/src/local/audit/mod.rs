@@ -53,10 +53,7 @@ pub fn audit(layout: &Layout, state: &State, patience: Duration) -> Result<Repor
     let runtime = clients::runtime()?;
     let mut before: Option<Vec<Finding>> = None;
     loop {
-        let mut banks = Vec::with_capacity(state.banks.len());
-        for bank in &state.banks {
-            banks.push(runtime.block_on(observe(layout, bank))?);
-        }
+        let banks = runtime.block_on(observe(layout, state))?;
         let findings = check(&banks);
         let settled = findings.is_empty();
         let again = before.as_ref() == Some(&findings) && Instant::now() >= deadline;
@@ -91,7 +88,19 @@ fn finish(layout: &Layout, state: &State, mut banks: Vec<Observed>) -> Result<Re
     })
 }
 
-async fn observe(layout: &Layout, bank: &Bank) -> Result<Observed, Refusal> {
+/// What every bank says of itself at this moment; of the logs nothing is said.
+///
+/// # Errors
+/// `Q-2209` when a bank does not answer.
+pub async fn observe(layout: &Layout, state: &State) -> Result<Vec<Observed>, Refusal> {
+    let mut banks = Vec::with_capacity(state.banks.len());
+    for bank in &state.banks {
+        banks.push(observe_bank(layout, bank).await?);
+    }
+    Ok(banks)
+}
+
+async fn observe_bank(layout: &Layout, bank: &Bank) -> Result<Observed, Refusal> {
     let client: Client = clients::of(layout, bank)?;
     let told = |error| clients::refusal(&bank.name, error);
     let settlements = client.settlements(None, ROWS).await.map_err(told)?;
@@ -117,18 +126,23 @@ async fn observe(layout: &Layout, bank: &Bank) -> Result<Observed, Refusal> {
 /// Checks a copy of the bank's log: the bank goes on writing the original.
 fn check_log(layout: &Layout, bank: &Bank) -> Result<verify::Report, Refusal> {
     let copy = layout.root().join("check").join(&bank.name);
-    let source = layout.node(&bank.name).join("log");
     let _ = fs::remove_dir_all(&copy);
-    copy_segments(&source, &copy.join("log"))?;
+    copy_log(layout, bank, &copy)?;
     let report = verify::verify(&copy);
     let _ = fs::remove_dir_all(&copy);
     report
 }
 
-fn copy_segments(source: &Path, target: &Path) -> Result<(), Refusal> {
-    fs::create_dir_all(target).map_err(|error| files::cannot_write(target, &error))?;
-    let unreadable = |error: std::io::Error| files::cannot_read(source, &error);
-    let mut names: Vec<_> = fs::read_dir(source)
+/// Copies a bank's log into the data directory `target`. The bank may run: the copy is then the
+/// log of some moment, perhaps with a torn end.
+///
+/// # Errors
+/// `Q-2204`, `Q-2205`.
+pub fn copy_log(layout: &Layout, bank: &Bank, target: &Path) -> Result<(), Refusal> {
+    let (source, target) = (layout.node(&bank.name).join("log"), target.join("log"));
+    fs::create_dir_all(&target).map_err(|error| files::cannot_write(&target, &error))?;
+    let unreadable = |error: std::io::Error| files::cannot_read(&source, &error);
+    let mut names: Vec<_> = fs::read_dir(&source)
         .map_err(unreadable)?
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<Result<_, _>>()

@@ -11,7 +11,6 @@
 //! SIGKILL there; only debug builds have these.
 
 mod story;
-mod trader;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,8 +33,8 @@ use super::prepare::Timing;
 use super::process::{self, Process};
 use super::start;
 use super::state::Held;
+use super::trader::{Trader, otherwise, wait};
 use super::up::{self, Plan};
-use trader::{Trader, otherwise, wait};
 
 /// How long one step may take that nothing holds up.
 const STEP: Duration = Duration::from_secs(20);

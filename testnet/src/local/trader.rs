@@ -31,9 +31,12 @@ const LOOK: Duration = Duration::from_millis(20);
 const BOOK_ROWS: usize = 1_000;
 
 /// A customer.
-pub(super) struct Trader {
+pub struct Trader {
+    /// Its name at the bank.
     pub name: String,
+    /// Its bank.
     pub bank: Domain,
+    /// The bank's HTTP interface.
     pub client: Client,
     wallet: Wallet,
     ledger: WalletLedger,
@@ -42,6 +45,9 @@ pub(super) struct Trader {
 
 impl Trader {
     /// The customer `local` of `bank`.
+    ///
+    /// # Errors
+    /// Those of the wallet; `Q-2209` when the bank has never run.
     pub fn new(
         layout: &Layout,
         bank: &Bank,
@@ -57,6 +63,7 @@ impl Trader {
     }
 
     /// Where others pay to.
+    #[must_use]
     pub fn account(&self) -> Account {
         Account { domain: self.bank.clone(), ledger: self.ledger.ledger }
     }
@@ -84,6 +91,10 @@ impl Trader {
         }
     }
 
+    /// Pays. Under an `id` that was used, the same order is sent again; so for all orders.
+    ///
+    /// # Errors
+    /// What the bank refuses; `Q-2209` when it is not there.
     pub async fn pay(
         &self,
         id: &str,
@@ -96,6 +107,10 @@ impl Trader {
         self.order(id, Action::Pay(payment)).await
     }
 
+    /// Offers all or nothing of something for something else.
+    ///
+    /// # Errors
+    /// Those of [`Trader::pay`].
     pub async fn offer(
         &self,
         id: &str,
@@ -118,6 +133,9 @@ impl Trader {
     }
 
     /// Takes all of an offer for `pay`.
+    ///
+    /// # Errors
+    /// Those of [`Trader::pay`].
     pub async fn take(&self, id: &str, offer: &BookEntry, pay: Amount) -> Result<OrderId, Refusal> {
         let terms = TakeTerms {
             offer: offer.offer,
@@ -133,6 +151,9 @@ impl Trader {
     }
 
     /// Waits until the bank shows the offer in its book.
+    ///
+    /// # Errors
+    /// When it does not in time.
     pub async fn sees(&self, offer: &OrderId, patience: Duration) -> Result<BookEntry, Refusal> {
         let what = format!("{} sees {offer}", self.bank);
         wait(&what, patience, async || {
@@ -143,6 +164,9 @@ impl Trader {
     }
 
     /// Waits until what became of the order is `enough`.
+    ///
+    /// # Errors
+    /// When it is not in time.
     pub async fn outcome(
         &self,
         order: &OrderId,
@@ -158,7 +182,10 @@ impl Trader {
 }
 
 /// Asks until there is an answer.
-pub(super) async fn wait<T>(
+///
+/// # Errors
+/// When there is none in time.
+pub async fn wait<T>(
     what: &str,
     patience: Duration,
     mut ask: impl AsyncFnMut() -> Option<T>,
