@@ -1,4 +1,3 @@
-use std::num::NonZeroU32;
 use std::path::Path;
 
 use quadrille_protocol::crypto::suite::{HybridSignatures, Suite};
