@@ -6,10 +6,15 @@
 //!   certificate <--SignedCertificate--- quadrille enroll accept: is it ours, do we trust it
 //! ```
 //!
+//! Where there is no authority, members sign their certificates themselves and vouch for each
+//! other: [`cross`].
+//!
 //! Invariants:
 //! * A request proves that who made it has the key that it asks a certificate for. It proves
 //!   nothing else: that the domain is whose it says is for the authority to find out.
 //! * What is signed is the bytes that travel.
+
+pub mod cross;
 
 use bincode::{Decode, Encode};
 use quadrille_protocol::codec;
@@ -18,7 +23,7 @@ use quadrille_protocol::crypto::seal::SealingPublicKey;
 use quadrille_protocol::crypto::suite::{PublicKey, SecretKey, Signature, Signatures};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
-    Anchors, Certificate, Directory, Lei, Role, SignedCertificate, VerifiedCertificate,
+    Anchors, Certificate, Directory, Issuer, Lei, Role, SignedCertificate, VerifiedCertificate,
 };
 use quadrille_protocol::limits;
 use quadrille_protocol::refuse;
@@ -221,6 +226,19 @@ pub struct Readable {
     valid_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     requested: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    endorsed_by: Vec<String>,
+}
+
+impl Readable {
+    /// With the names of those who endorse the certificate.
+    #[must_use]
+    pub fn endorsed(mut self, signed: &SignedCertificate) -> Self {
+        self.endorsed_by = signed.endorsements().iter().map(|by| by.by.to_string()).collect();
+        self
+    }
 }
 
 impl From<&EnrolmentRequest> for Readable {
@@ -237,6 +255,8 @@ impl From<&EnrolmentRequest> for Readable {
             valid_from: None,
             valid_until: None,
             requested: Some(request.time.to_string()),
+            issuer: None,
+            endorsed_by: Vec::new(),
         }
     }
 }
@@ -255,6 +275,11 @@ impl From<&Certificate> for Readable {
             valid_from: Some(certificate.valid_from.to_string()),
             valid_until: Some(certificate.valid_until.to_string()),
             requested: None,
+            issuer: Some(match &certificate.issuer {
+                Issuer::Authority(authority) => authority.to_string(),
+                Issuer::SelfSigned => "itself".to_owned(),
+            }),
+            endorsed_by: Vec::new(),
         }
     }
 }

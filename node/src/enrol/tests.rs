@@ -7,7 +7,7 @@ use super::*;
 
 const NOW: Time = Time(1_800_000_000_000);
 
-fn secret(number: u8) -> SecretKey {
+pub(super) fn secret(number: u8) -> SecretKey {
     SecretKey::generate(Suite::HybridMlDsa65, &[number; 32])
 }
 

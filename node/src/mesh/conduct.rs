@@ -25,6 +25,9 @@ const FORGIVEN_PER_SECOND: f64 = 0.5;
 /// A block is at most this many times the first one.
 const BLOCK_GROWTH: u32 = 64;
 
+/// Characters that are kept of the last trouble with a peer.
+const TROUBLE_CHARACTERS: usize = 300;
+
 /// What a peer did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offence {
@@ -103,6 +106,8 @@ struct Record {
     limited: bool,
     blocks: u32,
     blocked_until: Option<Instant>,
+    /// The last offence, in words.
+    trouble: String,
 }
 
 /// Everybody's conduct.
@@ -127,11 +132,15 @@ impl Conduct {
     pub fn note(&self, domain: &Domain, offence: Offence, what: &str) -> bool {
         let code = offence.code();
         tracing::warn!(%domain, %code, ?offence, what, "a peer misbehaves");
-        self.note_quietly(domain, offence)
+        self.count(domain, offence, what)
     }
 
     /// Notes an offence without a line for it in the log.
     pub fn note_quietly(&self, domain: &Domain, offence: Offence) -> bool {
+        self.count(domain, offence, "")
+    }
+
+    fn count(&self, domain: &Domain, offence: Offence, what: &str) -> bool {
         let now = Instant::now();
         let mut records = self.records();
         let record = records.entry(domain.clone()).or_insert(Record {
@@ -141,7 +150,9 @@ impl Conduct {
             limited: false,
             blocks: 0,
             blocked_until: None,
+            trouble: String::new(),
         });
+        record.trouble = in_words(offence.code(), what);
         record.offences = record.offences.saturating_add(1);
         record.forgive(now);
         record.points += offence.points();
@@ -203,6 +214,20 @@ impl Conduct {
         record.forgive(Instant::now());
         (record.offences, record.points)
     }
+
+    /// The last offence, in words.
+    pub fn trouble(&self, domain: &Domain) -> Option<String> {
+        self.records().get(domain).map(|record| record.trouble.clone())
+    }
+}
+
+/// A code with its meaning and what was said, shortened: a peer has a say in the words.
+fn in_words(code: Code, what: &str) -> String {
+    let text = match what.is_empty() {
+        true => format!("{code} {}", code.title()),
+        false => format!("{code} {}: {what}", code.title()),
+    };
+    text.chars().filter(|character| !character.is_control()).take(TROUBLE_CHARACTERS).collect()
 }
 
 impl Record {
@@ -214,5 +239,29 @@ impl Record {
         if self.points < LIMITED / 2.0 {
             self.limited = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_trouble_is_kept_in_few_words_until_a_pardon() {
+        let conduct = Conduct::new(Arc::default(), Duration::from_secs(60));
+        let peer: Domain = "bank-b.example".parse().unwrap();
+        assert_eq!(conduct.trouble(&peer), None);
+        conduct.note(&peer, Offence::Refused(Code::BadSignature), "key 2\u{1b}[31m of bank-b");
+        let first = conduct.trouble(&peer).unwrap();
+        assert!(first.starts_with("Q-1103") && first.ends_with("key 2[31m of bank-b"), "{first}");
+        // What costs no points is trouble all the same.
+        conduct.note(&peer, Offence::Refused(Code::CreditLimit), &"long ".repeat(1000));
+        let second = conduct.trouble(&peer).unwrap();
+        assert!(second.starts_with("Q-1420"), "{second}");
+        assert_eq!(second.chars().count(), TROUBLE_CHARACTERS);
+        conduct.note_quietly(&peer, Offence::TooFast);
+        assert!(conduct.trouble(&peer).unwrap().starts_with(&Code::TooFast.to_string()));
+        conduct.pardon(&peer);
+        assert_eq!(conduct.trouble(&peer), None);
     }
 }

@@ -89,6 +89,8 @@ pub struct PeerStatus {
     pub points: f64,
     /// Whether it is blocked now.
     pub blocked: bool,
+    /// The last offence, in words.
+    pub trouble: Option<String>,
 }
 
 /// Starts meshes.
@@ -248,6 +250,7 @@ impl MeshHandle {
                     offences,
                     points,
                     blocked: shared.conduct.check(&domain).is_err(),
+                    trouble: shared.conduct.trouble(&domain),
                     domain,
                 })
             })

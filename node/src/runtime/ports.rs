@@ -39,7 +39,7 @@ impl Mesh for MeshPort {
                 address: peer.addresses.first().map(ToString::to_string),
                 score: points(peer.points),
                 blocked: peer.blocked,
-                trouble: None,
+                trouble: peer.trouble,
                 domain: peer.domain,
             }
         });

@@ -1,8 +1,8 @@
 //! What the tests share: a network of one bank, its folder, and the program.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quadrille_node::armour::{self, Kind};
 use quadrille_node::enrol::{Readable, SignedEnrolmentRequest};
@@ -11,11 +11,14 @@ use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
 use quadrille_protocol::identity::{
     Anchors, AuthorityKey, Certificate, Issuer, SignedCertificate, SuitePolicy,
 };
-use quadrille_protocol::types::{Bounded, Duration, Network, Time};
+use quadrille_protocol::types::{Bounded, Duration as Span, Network, Time};
 use tempfile::TempDir;
 
 /// The passphrase of everything in these tests; it must never be printed.
 pub const PASSPHRASE: &str = "correct horse battery staple";
+
+/// Longest wait for a process of these tests.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that has ended.
 #[derive(Debug)]
@@ -63,6 +66,30 @@ pub fn program() -> Command {
 /// Runs the program to its end.
 pub fn quadrille(arguments: &[&str]) -> Ended {
     program().args(arguments).output().unwrap().into()
+}
+
+/// A node process; killed when a test ends early.
+pub struct Running {
+    pub child: Child,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Looks again and again until there is something to see.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A folder with a network whose authority is the test.
@@ -116,14 +143,19 @@ impl Bank {
         self.program().args(arguments).output().unwrap().into()
     }
 
-    /// `init` with everything on ports that the system chooses.
+    /// `init` of bank A.
     pub fn init(&self) -> Ended {
+        self.init_as("bank-a.example")
+    }
+
+    /// `init` with everything on ports that the system chooses.
+    pub fn init_as(&self, domain: &str) -> Ended {
         self.run(&[
             "init",
             "--network",
             "network.toml",
             "--domain",
-            "bank-a.example",
+            domain,
             "--guard-dir",
             "guard",
             "--api-listen",
@@ -152,8 +184,8 @@ impl Bank {
             epoch: request.epoch,
             signing_key: request.signing_key,
             sealing_key: request.sealing_key,
-            valid_from: now.before(Duration(60_000)),
-            valid_until: now.after(Duration(86_400_000 * 365)),
+            valid_from: now.before(Span(60_000)),
+            valid_until: now.after(Span(86_400_000 * 365)),
             issuer: Issuer::Authority("authority.example".parse().unwrap()),
         };
         let (tag, to_sign) = approved.to_sign();
@@ -161,6 +193,27 @@ impl Bank {
         let signed = SignedCertificate::assemble(&approved, signature, Vec::new()).unwrap();
         let readable = Readable::from(&approved);
         armour::save(Kind::Certificate, certificate, &signed.to_bytes(), &readable).unwrap();
+    }
+
+    /// `run`, and what its endpoints file says when it is ready. Its log is in `stderr`.
+    pub fn start(&self, options: &[&str]) -> (Running, serde_json::Value) {
+        let log = std::fs::File::create(self.path("stderr")).unwrap();
+        let mut command = self.program();
+        let command = command.arg("run").args(options).stderr(log).stdout(Stdio::null());
+        let mut node = Running { child: command.spawn().unwrap() };
+        let endpoints = wait_for("endpoints", || {
+            if let Some(status) = node.child.try_wait().unwrap() {
+                panic!("ended with {status}: {}", self.log());
+            }
+            let text = std::fs::read_to_string(self.path("node/run/endpoints.json")).ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).ok()
+        });
+        (node, endpoints)
+    }
+
+    /// What the node that was started last has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("stderr")).unwrap()
     }
 
     /// A node that is ready to run.

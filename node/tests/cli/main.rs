@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bank;
+mod cross;
 mod setup;
 mod trading;
 mod usage;

@@ -1,13 +1,8 @@
 //! From nothing to a node that runs.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use super::bank::{Bank, Ended, PASSPHRASE};
-
-/// Longest wait for a process of these tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::bank::{Bank, Ended, PASSPHRASE, wait_for};
 
 #[test]
 fn init_makes_a_directory_that_doctor_understands() {
@@ -169,43 +164,10 @@ fn trade_alone(bank: &Bank, api: &str) {
     run(&["undrain"]).good();
 }
 
-/// A node process; killed when a test ends early.
-struct Running {
-    child: Child,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "still waiting for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_node_runs_answers_and_stops_when_it_is_asked_to() {
     let bank = Bank::enrolled();
-    let log = std::fs::File::create(bank.path("stderr")).unwrap();
-    let child = bank.program().arg("run").stderr(log).stdout(Stdio::null()).spawn().unwrap();
-    let mut node = Running { child };
-    let endpoints = wait_for("endpoints", || {
-        if let Some(status) = node.child.try_wait().unwrap() {
-            let log = std::fs::read_to_string(bank.path("stderr")).unwrap();
-            panic!("ended with {status}: {log}");
-        }
-        let text = std::fs::read_to_string(bank.path("node/run/endpoints.json")).ok()?;
-        serde_json::from_str::<serde_json::Value>(&text).ok()
-    });
+    let (mut node, endpoints) = bank.start(&[]);
     let api = endpoints["api"].as_str().unwrap();
     let status = bank.run(&["status", "--api", api, "-o", "json"]).json();
     assert_eq!(status["domain"], "bank-a.example");
@@ -216,7 +178,7 @@ fn a_node_runs_answers_and_stops_when_it_is_asked_to() {
     let pid = rustix::process::Pid::from_child(&node.child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let ended = wait_for("the end", || node.child.try_wait().unwrap());
-    let log = std::fs::read_to_string(bank.path("stderr")).unwrap();
+    let log = bank.log();
     assert_eq!(ended.code(), Some(0), "{log}");
     let token = std::fs::read_to_string(bank.path("token")).unwrap();
     assert!(!log.contains(PASSPHRASE) && !log.contains(token.trim()), "{log}");

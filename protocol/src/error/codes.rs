@@ -248,6 +248,8 @@ codes! {
         "Use another address, or end what uses it.";
     2127 UnknownGateway "no gateway of this domain is known",
         "Check the domain; its node may be down or not yet have announced itself.";
+    2128 TierTooHigh "tier is above what this bank grants",
+        "Open the ledger with a lower tier; holders.highest_tier is the highest.";
 
     2201 BadUsage "asked wrongly", "See the command's --help.";
     2202 BadConfiguration "configuration does not hold together",
@@ -315,6 +317,10 @@ codes! {
     2329 DoesNotHold "network does not hold together", "Keep its folder: the logs prove what happened.";
     2330 PeerRuns "bootstrap peer runs already", "Stop that process first; its number is in the message.";
     2331 StepFailed "step of the demo went another way", "Keep its folder: the logs say what happened.";
+    2332 OtherCertificate "files hold different certificates",
+        "Accept together only copies of one certificate, each with the endorsements of some.";
+    2333 OtherKey "key is not the one that was named",
+        "Ask the domain over another channel which key is its own, and pin no other.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
