@@ -98,3 +98,13 @@ pub(super) fn access_to(method: &Method, path: &str) -> Option<Access> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     TABLE.iter().find(|(known, route, _)| known == method && *route == path).map(|row| row.2)
 }
+
+/// The methods that a path has, and HEAD where there is GET.
+pub(super) fn methods_of(path: &str) -> Vec<String> {
+    let rows = TABLE.iter().filter(|(_, route, _)| *route == path);
+    let mut methods: Vec<String> = rows.map(|(method, ..)| method.to_string()).collect();
+    if methods.iter().any(|method| method == "GET") {
+        methods.push("HEAD".to_owned());
+    }
+    methods
+}

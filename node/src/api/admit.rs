@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
@@ -24,7 +24,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use quadrille_protocol::error::Code;
 use sha2::{Digest, Sha256};
 
-use super::access::{Access, access_to};
+use super::access::{Access, access_to, methods_of};
 use super::idempotency::{Answer, Key, Seen};
 use super::problem::{Answered, ApiError, ProblemCode};
 use super::state::Shared;
@@ -102,8 +102,8 @@ async fn admit(api: &Shared, request: Request, next: Next) -> Answered<Response>
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     };
     let Some(access) = access_to(&parts.method, path.as_str()) else {
-        // There is the path but not the method; the router says which methods there are.
-        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
+        // Not handed to the router: a handler that nobody gave a place in the table is closed.
+        return closed(&parts.method, path.as_str());
     };
     let bearer = authorise(api, access, &parts.headers)?;
     if let Some(bearer) = &bearer {
@@ -114,6 +114,19 @@ async fn admit(api: &Shared, request: Request, next: Next) -> Answered<Response>
     let mut response = response.unwrap_or_else(ApiError::into_response);
     if let Some(bearer) = bearer {
         response.extensions_mut().insert(bearer);
+    }
+    Ok(response)
+}
+
+/// What a route that is not in the table answers: the methods that its path has, if any.
+fn closed(method: &Method, path: &str) -> Answered<Response> {
+    let methods = methods_of(path);
+    if methods.is_empty() {
+        return Err(ApiError::new(Code::UnknownRoute, path));
+    }
+    let mut response = ApiError::new(Code::WrongMethod, method.as_str()).into_response();
+    if let Ok(allow) = HeaderValue::from_str(&methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, allow);
     }
     Ok(response)
 }

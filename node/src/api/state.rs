@@ -62,7 +62,7 @@ impl ApiSettings {
             subscribers: 64,
             answer_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(10),
-            head_timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             orders: Rate { per_second: 5_000.0, burst: 10_000.0 },
             refused: Rate { per_second: 1.0, burst: 64.0 },
