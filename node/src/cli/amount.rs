@@ -67,15 +67,19 @@ impl Assets {
     #[must_use]
     pub fn show(&self, asset: &Uai, amount: Amount) -> String {
         match self.0.iter().find(|view| view.asset == *asset) {
-            Some(view) => format!("{} {}", write_number(amount, view.decimals), name(asset)),
-            None => format!("{amount} minor {}", name(asset)),
+            Some(view) => {
+                format!("{} {}", write_number(amount, view.decimals), self.name(asset))
+            }
+            None => format!("{amount} minor units of {asset}"),
         }
     }
-}
 
-/// The asset without the digits of its profile.
-pub fn name(asset: &Uai) -> String {
-    format!("{}:{}", asset.code(), asset.issuer())
+    /// The asset without the digits of its profile, where they are not needed to tell it from
+    /// another one that is registered here.
+    fn name(&self, asset: &Uai) -> String {
+        let short = format!("{}:{}", asset.code(), asset.issuer());
+        if self.named(&short).len() > 1 { asset.to_string() } else { short }
+    }
 }
 
 /// A number of units with this many decimal places, or of minor units, in minor units.

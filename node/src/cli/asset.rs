@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use quadrille_protocol::crypto::hash::{Tag, hash};
 use quadrille_protocol::ledger::Action;
-use quadrille_protocol::types::{AssetCode, Detail, Domain, Hash, Ubi};
+use quadrille_protocol::types::{AssetCode, Detail, Domain, Hash};
 
 use super::amount::{Assets, read_number, write_number};
 use super::connect::{Connection, converse};
@@ -52,9 +52,9 @@ its identifier.")]
     Issue {
         /// How much: NUMBER ASSET
         amount: String,
-        /// The ledger that gets it
-        #[arg(long, value_name = "UBI")]
-        to: Ubi,
+        /// The ledger that gets it, or its holder
+        #[arg(long, value_name = "LEDGER")]
+        to: String,
         /// The number is of minor units
         #[arg(long)]
         minor: bool,
@@ -141,7 +141,8 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
             converse(async {
                 let assets = Assets::fetch(&client).await?;
                 let (asset, amount) = assets.read(amount, *minor)?;
-                let receipt = client.issue(&asset, *to, amount, &id).await.map_err(|error| {
+                let to = super::ledger::resolve(&client, to).await?;
+                let receipt = client.issue(&asset, to, amount, &id).await.map_err(|error| {
                     Failure::from(error).with_remedy(&format!("Its --id is {id}."))
                 })?;
                 output.done(&receipt, format!("issued {} to {to}", assets.show(&asset, amount)))

@@ -13,6 +13,7 @@ use super::ledger;
 use super::output::{Output, short};
 use super::span;
 use super::submit::OrderOptions;
+use super::trade::beginning;
 use crate::api::dto::{BookEntry, OfferState, OfferView};
 use crate::client::Client;
 
@@ -145,9 +146,13 @@ impl Create {
     fn run(&self, output: Output) -> Result<(), Failure> {
         let Self { give, want, minor, least, expires, window, to, notary, order } = self;
         let intent = format!(
-            "offer create --give {give:?} --want {want:?} --minor={minor} --least {least:?} \
-             --expires {}ms --window {}ms --to {to:?} --notary {notary:?}",
-            expires.0, window.0
+            "offer create --give {give} --want {want} --minor={minor} --least {} --expires {}ms \
+             --window {}ms --to {} --notary {}",
+            least.as_deref().unwrap_or("any"),
+            expires.0,
+            window.0,
+            to.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            notary.as_ref().map(ToString::to_string).unwrap_or_default()
         );
         order.submit(&intent, None, output, async |desk| {
             let assets = Assets::fetch(desk.client).await?;
@@ -177,7 +182,10 @@ impl Take {
     fn run(&self, output: Output) -> Result<(), Failure> {
         let Self { offer, amount, pay, minor, expires, wait, order } = self;
         let intent = format!(
-            "offer take {offer} --amount {amount:?} --pay {pay:?} --minor={minor} --expires {}ms",
+            "offer take {} --amount {} --pay {} --minor={minor} --expires {}ms",
+            beginning(offer),
+            amount.as_deref().unwrap_or("all"),
+            pay.as_deref().unwrap_or("as asked"),
             expires.0
         );
         order.submit(&intent, *wait, output, async |desk| {
@@ -229,6 +237,7 @@ async fn in_book(client: &Client, text: &str) -> Result<BookEntry, Failure> {
 
 /// The only one of `known` whose identifier begins with `text`.
 fn one_of<T>(text: &str, known: impl Iterator<Item = (OrderId, T)>) -> Result<T, Failure> {
+    let text = beginning(text);
     let mut found = known.filter(|(id, _)| text.len() > 4 && id.to_string().starts_with(text));
     match (found.next(), found.next()) {
         (Some((_, one)), None) => Ok(one),

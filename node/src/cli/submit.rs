@@ -217,7 +217,8 @@ fn tell(
     } else {
         let again = if receipt.repeated { " (it had been accepted before)" } else { "" };
         line(format!("accepted{again}\norder       {}\nid          {id}", stored.order))?;
-        if let Some(settlement) = receipt.settlement {
+        let later = outcome.and_then(|view| view.settlement);
+        if let Some(settlement) = receipt.settlement.or(later) {
             line(format!("settlement  {settlement}"))?;
         }
         if let Some(view) = outcome {

@@ -86,8 +86,14 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
     }
 }
 
+/// An identifier as a table shows it, without the mark that it goes on.
+pub(super) fn beginning(text: &str) -> &str {
+    text.trim_end_matches('…')
+}
+
 /// The settlement that `text` names, by all of its identifier or the beginning.
 pub(super) async fn resolve(client: &Client, text: &str) -> Result<SettlementId, Failure> {
+    let text = beginning(text);
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

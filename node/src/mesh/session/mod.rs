@@ -264,7 +264,7 @@ impl LinkTask {
                     until = until.min(tokio::time::Instant::now() + soon);
                 }
                 // Only the one that opens waits here, and no session runs.
-                Order::Incoming(_) | Order::Restart => {}
+                Order::Incoming(_) | Order::Restart(_) => {}
             }
         }
     }
