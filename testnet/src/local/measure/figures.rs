@@ -218,7 +218,11 @@ fn usage(pid: u32) -> Result<Usage, Refusal> {
 
 /// The value of a metric that has no labels.
 fn value(text: &str, name: &str) -> Result<f64, Refusal> {
-    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    // What is fetched when it is asked for has an empty set of labels.
+    let found = text.lines().find_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        rest.strip_prefix("{}").unwrap_or(rest).strip_prefix(' ')
+    });
     let found = found.and_then(|value| value.trim().parse().ok());
     found.ok_or_else(|| Refusal::new(Code::BadAnswer, format!("no `{name}` among the metrics")))
 }
@@ -300,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_metric_is_found_by_its_whole_name() {
-        let text = "# TYPE a counter\na_total_more 3\na_total 4\nb{x=\"y\"} 5\nc 0.25\n";
+        let text = "# TYPE a counter\na_total_more 3\na_total 4\nb{x=\"y\"} 5\nc{} 0.25\n";
         assert!((value(text, "a_total").unwrap() - 4.0).abs() < f64::EPSILON);
         assert!((value(text, "c").unwrap() - 0.25).abs() < f64::EPSILON);
         for missing in ["a", "b", "d"] {
