@@ -13,4 +13,5 @@
 
 mod kills;
 mod logs;
+mod restarts;
 mod stage;

@@ -88,7 +88,13 @@ impl Side {
 pub struct Trade {
     id: String,
     seen: BookEntry,
-    take: OrderId,
+    pub take: OrderId,
+}
+
+impl Trade {
+    pub const fn offer(&self) -> OrderId {
+        self.seen.offer
+    }
 }
 
 /// How a trade has ended, at both banks.
@@ -205,6 +211,14 @@ impl Stage {
         process.stop(start::PATIENCE)
     }
 
+    /// Ends a bank with SIGTERM and returns what its process ended with; `None` when it was killed.
+    pub fn exit_code(&mut self, side: Side) -> Option<i32> {
+        let process = self.held.state.bank(side.bank()).unwrap().process.clone().unwrap();
+        assert!(self.stop(side), "{} does not end when asked to", side.bank());
+        let pid = Pid::from_raw(process.pid.cast_signed());
+        waitpid(pid, WaitOptions::empty()).unwrap().unwrap().1.exit_status()
+    }
+
     /// Starts a bank and waits until it is ready for business.
     pub fn start(&mut self, side: Side, crash_point: Option<&str>) {
         let names = [side.bank().to_owned()];
@@ -219,8 +233,9 @@ impl Stage {
             return false;
         }
         let pid = Pid::from_raw(process.pid.cast_signed());
-        // It is our child, and nobody else collects it.
-        let (_, status) = waitpid(pid, WaitOptions::NOHANG).unwrap().unwrap();
+        // It is our child, and nobody else collects it. Its first thread has ended, the others
+        // have as soon as this returns.
+        let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
         let killed = Some(Signal::KILL.as_raw());
         assert_eq!(status.terminating_signal(), killed, "{crash_point}: {status:?}");
         let lines = process::tail(&self.held.layout.log(side.bank()), LAST_LINES).unwrap();
