@@ -14,4 +14,5 @@
 mod kills;
 mod logs;
 mod restarts;
+mod restored;
 mod stage;

@@ -3,12 +3,13 @@
 //!
 //! bank-a is the initiator of the settlement, bank-b the other party and the decider.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use quadrille_node::api::dto::{BookEntry, OrderState, SettlementOutcome, SettlementState};
+use quadrille_node::api::dto::{BookEntry, OrderState, SettlementOutcome, SettlementState, Status};
 use quadrille_node::client::Client;
 use quadrille_node::files;
 use quadrille_protocol::crypto::suite::Suite;
@@ -223,6 +224,27 @@ impl Stage {
     pub fn start(&mut self, side: Side, crash_point: Option<&str>) {
         let names = [side.bank().to_owned()];
         start::banks(&mut self.held, &names, crash_point, |_| ()).unwrap();
+    }
+
+    /// Starts a bank and waits until it answers, whether or not it is ready for business.
+    pub fn start_unready(&mut self, side: Side) {
+        let layout = self.held.layout.clone();
+        let (dir, passphrase) = (layout.node(side.bank()), layout.passphrase());
+        let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
+        let settings = [("QUADRILLE_PASSPHRASE_FILE", passphrase.as_ref())];
+        let program = process::program("quadrille").unwrap();
+        let started =
+            process::start(&program, &arguments, &settings, &layout.log(side.bank())).unwrap();
+        self.held.state.bank_mut(side.bank()).unwrap().process = Some(started);
+        self.held.save().unwrap();
+        self.status(side);
+    }
+
+    /// How a bank is, once it answers.
+    pub fn status(&self, side: Side) -> Status {
+        let what = format!("{} answers", side.bank());
+        let status = wait(&what, STEP, async || self.client(side).status().await.ok());
+        self.runtime.block_on(status).unwrap()
     }
 
     /// Waits until a bank has died of its crash point; whether it has. It must not have ended in
