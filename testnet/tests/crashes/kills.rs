@@ -24,8 +24,11 @@ const BATCHES: [(Side, &[&str]); 7] = [
     (Side::Maker, &["Received/Take", "Agreed"]),
     (Side::Taker, &["Received/Agreed", "Locked"]),
     (Side::Maker, &["Received/Locked", "Revealed"]),
-    (Side::Taker, &["Received/Revealed", "Decided(settle)", "Transaction/settled"]),
-    (Side::Maker, &["Received/Decided(settle)", "Transaction/settled", "Finalised"]),
+    (Side::Taker, &["Received/Revealed", "Decided(settle)", "Transaction/settled", "Finalised"]),
+    (
+        Side::Maker,
+        &["Received/Decided(settle)", "Received/Finalised", "Transaction/settled", "Finalised"],
+    ),
     (Side::Taker, &["Received/Finalised"]),
 ];
 /// The batch with which the secret is out: once it is durable the trade can only settle, and
@@ -33,16 +36,14 @@ const BATCHES: [(Side, &[&str]); 7] = [
 const REVEAL: usize = 3;
 
 /// Kinds that a settlement has, and not at this side.
-const ELSEWHERE: [(Side, &str, &str); 12] = [
+const ELSEWHERE: [(Side, &str, &str); 10] = [
     (Side::Maker, "Take", "the taker's bank says it"),
     (Side::Maker, "Locked", "the initiator's agreement is its lock"),
     (Side::Maker, "Decided(settle)", "the decider says it"),
     (Side::Maker, "Received/Agreed", "the initiator says it"),
     (Side::Maker, "Received/Revealed", "the initiator says it"),
-    (Side::Maker, "Received/Finalised", "only the decider is told"),
     (Side::Taker, "Agreed", "the initiator says it"),
     (Side::Taker, "Revealed", "only the initiator has the secret"),
-    (Side::Taker, "Finalised", "the decider tells nobody that it has applied its own decision"),
     (Side::Taker, "Received/Take", "the taker's bank says it"),
     (Side::Taker, "Received/Locked", "the other party is the initiator, whose agreement it is"),
     (Side::Taker, "Received/Decided(settle)", "the decider says it"),

@@ -13,4 +13,6 @@
 
 mod kills;
 mod logs;
+mod restarts;
+mod restored;
 mod stage;

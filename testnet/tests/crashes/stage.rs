@@ -3,12 +3,13 @@
 //!
 //! bank-a is the initiator of the settlement, bank-b the other party and the decider.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use quadrille_node::api::dto::{BookEntry, OrderState, SettlementOutcome, SettlementState};
+use quadrille_node::api::dto::{BookEntry, OrderState, SettlementOutcome, SettlementState, Status};
 use quadrille_node::client::Client;
 use quadrille_node::files;
 use quadrille_protocol::crypto::suite::Suite;
@@ -88,7 +89,13 @@ impl Side {
 pub struct Trade {
     id: String,
     seen: BookEntry,
-    take: OrderId,
+    pub take: OrderId,
+}
+
+impl Trade {
+    pub const fn offer(&self) -> OrderId {
+        self.seen.offer
+    }
 }
 
 /// How a trade has ended, at both banks.
@@ -205,10 +212,39 @@ impl Stage {
         process.stop(start::PATIENCE)
     }
 
+    /// Ends a bank with SIGTERM and returns what its process ended with; `None` when it was killed.
+    pub fn exit_code(&mut self, side: Side) -> Option<i32> {
+        let process = self.held.state.bank(side.bank()).unwrap().process.clone().unwrap();
+        assert!(self.stop(side), "{} does not end when asked to", side.bank());
+        let pid = Pid::from_raw(process.pid.cast_signed());
+        waitpid(pid, WaitOptions::empty()).unwrap().unwrap().1.exit_status()
+    }
+
     /// Starts a bank and waits until it is ready for business.
     pub fn start(&mut self, side: Side, crash_point: Option<&str>) {
         let names = [side.bank().to_owned()];
         start::banks(&mut self.held, &names, crash_point, |_| ()).unwrap();
+    }
+
+    /// Starts a bank and waits until it answers, whether or not it is ready for business.
+    pub fn start_unready(&mut self, side: Side) {
+        let layout = self.held.layout.clone();
+        let (dir, passphrase) = (layout.node(side.bank()), layout.passphrase());
+        let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
+        let settings = [("QUADRILLE_PASSPHRASE_FILE", passphrase.as_ref())];
+        let program = process::program("quadrille").unwrap();
+        let started =
+            process::start(&program, &arguments, &settings, &layout.log(side.bank())).unwrap();
+        self.held.state.bank_mut(side.bank()).unwrap().process = Some(started);
+        self.held.save().unwrap();
+        self.status(side);
+    }
+
+    /// How a bank is, once it answers.
+    pub fn status(&self, side: Side) -> Status {
+        let what = format!("{} answers", side.bank());
+        let status = wait(&what, STEP, async || self.client(side).status().await.ok());
+        self.runtime.block_on(status).unwrap()
     }
 
     /// Waits until a bank has died of its crash point; whether it has. It must not have ended in
@@ -219,8 +255,9 @@ impl Stage {
             return false;
         }
         let pid = Pid::from_raw(process.pid.cast_signed());
-        // It is our child, and nobody else collects it.
-        let (_, status) = waitpid(pid, WaitOptions::NOHANG).unwrap().unwrap();
+        // It is our child, and nobody else collects it. Its first thread has ended, the others
+        // have as soon as this returns.
+        let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
         let killed = Some(Signal::KILL.as_raw());
         assert_eq!(status.terminating_signal(), killed, "{crash_point}: {status:?}");
         let lines = process::tail(&self.held.layout.log(side.bank()), LAST_LINES).unwrap();
