@@ -14,6 +14,7 @@ mod admit;
 pub mod dto;
 mod extract;
 mod handlers;
+mod holders;
 mod idempotency;
 pub mod ports;
 mod problem;
@@ -24,6 +25,7 @@ mod state;
 pub mod tokens;
 mod view;
 
+pub use holders::HolderPolicy;
 pub use rate::Rate;
 pub use server::Server;
 pub use state::{ApiSettings, Node};

@@ -142,7 +142,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         Code::TooManyOrders | Code::TooManyRefused => StatusCode::TOO_MANY_REQUESTS,
         Code::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
         Code::BadTokenFile => StatusCode::SERVICE_UNAVAILABLE,
-        Code::BadOffer => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::BadOffer | Code::TierTooHigh => StatusCode::UNPROCESSABLE_ENTITY,
         other => status_of_hundred(other.number() / 100),
     }
 }

@@ -11,6 +11,7 @@ use quadrille_protocol::validator::{Command, Validator};
 use tokio::sync::{Semaphore, watch};
 
 use super::dto::Receipt;
+use super::holders::HolderPolicy;
 use super::idempotency::Memory;
 use super::ports::{Core, History, Mesh};
 use super::problem::{Answered, ApiError};
@@ -47,6 +48,8 @@ pub struct ApiSettings {
     pub refused: Rate,
     /// `Settings::reveal_margin_ms` of the validator, to say when an initiator gives up.
     pub reveal_margin_ms: u64,
+    /// Which keys and tiers customers may have.
+    pub holders: HolderPolicy,
     /// Batches that the index may be behind before the node says that it is not ready.
     pub index_lag: u64,
 }
@@ -67,6 +70,7 @@ impl ApiSettings {
             orders: Rate { per_second: 5_000.0, burst: 10_000.0 },
             refused: Rate { per_second: 1.0, burst: 64.0 },
             reveal_margin_ms: limits::REVEAL_MARGIN_MS,
+            holders: HolderPolicy::any(),
             index_lag: 1024,
         }
     }

@@ -26,7 +26,8 @@ use crate::signer::{Keys, keyfile, passphrase};
       --guard-dir /mnt/other/guard --passphrase-file /run/secrets/passphrase
   quadrille init --dir ./a --network network.toml --domain bank-a.example \\
       --api-listen 127.0.0.1:0 --mesh-listen /ip4/127.0.0.1/tcp/0 --token-file ./a.token
-Then: `quadrille enroll request`, `quadrille enroll accept`, `quadrille run`.")]
+Then: `quadrille enroll request`, `quadrille enroll accept`, `quadrille run`. In a network without
+an authority `quadrille enroll self-sign` takes the place of the request.")]
 pub(super) struct Arguments {
     /// The data directory to make
     #[arg(long, value_name = "DIR", env = "QUADRILLE_DIR")]

@@ -22,6 +22,8 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::limits;
 use quadrille_protocol::refuse;
 
+use crate::engine::QUEUE_MOST;
+
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
 pub use options::{Api, Config, Engine, Holders, Mesh, Node, Settlement};
@@ -114,6 +116,13 @@ impl Config {
             if count == 0 {
                 refuse!(BadConfiguration, "{name} is 0, at least 1");
             }
+        }
+        if self.engine.queue > QUEUE_MOST {
+            refuse!(
+                BadConfiguration,
+                "engine.queue is {}, at most {QUEUE_MOST}",
+                self.engine.queue
+            );
         }
         let rates = [
             ("api.request_timeout_ms", self.api.request_timeout_ms),

@@ -9,6 +9,7 @@ use quadrille_protocol::identity::Address;
 use quadrille_protocol::limits;
 
 use super::value::{LogFormat, Setting, StaticPeer};
+use crate::engine::QUEUE;
 
 /// One option, as the table describes it.
 pub(super) struct Described {
@@ -186,7 +187,7 @@ options! {
     /// The engine: the one loop that decides.
     engine: Engine {
         /// Inputs that may wait; more are told to come again.
-        queue: usize = 8192;
+        queue: usize = QUEUE;
         /// Threads that check signatures; 0 for one for each core.
         verify_workers: usize = 0;
         /// A snapshot of the state, for a quick start, is saved every so many batches.

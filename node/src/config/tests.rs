@@ -126,6 +126,7 @@ fn a_bad_value_is_refused_with_its_place_and_what_is_wanted() {
         ("[engine]\nqueue = \"many\"\n", "line 2): a whole number"),
         ("[engine]\nqueue = -1\n", "a whole number from 0"),
         ("[engine]\nqueue = 0\n", "engine.queue is 0"),
+        ("[engine]\nqueue = 1048577\n", "at most 1048576"),
         ("[api]\nlisten = \"here\"\n", "127.0.0.1:4000"),
         ("[mesh]\nquic = 1\n", "true or false"),
         ("[mesh]\nlisten = \"/ip4/127.0.0.1/tcp/1\"\n", "a list in square brackets"),

@@ -32,6 +32,8 @@ pub(super) struct CoreLoop {
     timer: Runtime,
     waiting: HashMap<RequestId, Waiting>,
     next_request: u64,
+    /// A job that waits for a turn of its own.
+    held: Option<Job>,
 }
 
 /// What was gathered for one turn.
@@ -109,6 +111,9 @@ impl CoreLoop {
 
     /// Waits for a job, at most until the core wants to be called.
     fn wait(&mut self, wake: Option<Time>) -> Next {
+        if let Some(job) = self.held.take() {
+            return Next::Job(job);
+        }
         if let Ok(job) = self.jobs.try_recv() {
             return Next::Job(job);
         }
@@ -131,6 +136,10 @@ impl CoreLoop {
     fn gather(&mut self, job: Job, gathered: &mut Gathered) {
         let mut next = Some(job);
         while let Some(job) = next {
+            if matches!(job, Job::CommandAndLook(..)) && !gathered.inputs.is_empty() {
+                self.held = Some(job);
+                return;
+            }
             let alone = self.take(job, gathered);
             if alone || gathered.inputs.len() >= TURN_INPUTS {
                 return;
@@ -178,9 +187,6 @@ impl CoreLoop {
 
     fn hand_on(&mut self, effects: Effects, delivers: Vec<Deliver>) -> Result<(), ()> {
         let Effects { batch, after, .. } = effects;
-        if batch.is_none() && after.is_empty() && delivers.is_empty() {
-            return Ok(());
-        }
         let mut replies = Vec::new();
         let mut effects = Vec::with_capacity(after.len());
         for effect in after {

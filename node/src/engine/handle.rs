@@ -12,9 +12,10 @@ use quadrille_protocol::types::{Domain, Height, KeyId, Network};
 use quadrille_protocol::validator::{Accepted, Command, Input, Validator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::Counters;
 use super::keys::HolderKeys;
 use super::verify::Verifier;
-use super::{Counters, PAGES_KIB, QUEUE};
+use super::{Counters, PAGES_KIB};
 use crate::relations::Relations;
 
 /// What was accepted, and where it stands in the log; it is durable and signed.
@@ -97,7 +98,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(validator: &Validator, keys: HolderKeys, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        validator: &Validator,
+        keys: HolderKeys,
+        verifier: Verifier,
+        counters: Arc<Counters>,
+    ) -> Self {
         let state = validator.state();
         Self {
             network: state.network.clone(),
@@ -105,7 +111,7 @@ impl Shared {
             directory: ArcSwap::from_pointee(state.directory.clone()),
             relations: ArcSwap::from_pointee(Relations::of(state)),
             keys,
-            verifier: Verifier::default(),
+            verifier,
             counters,
             room: Arc::new(Semaphore::new(PAGES_KIB)),
         }
@@ -163,7 +169,7 @@ impl Engine {
     /// Jobs waiting now.
     #[must_use]
     pub fn queued(&self) -> usize {
-        QUEUE.saturating_sub(self.jobs.capacity())
+        self.jobs.max_capacity().saturating_sub(self.jobs.capacity())
     }
 
     /// A holder's public key.

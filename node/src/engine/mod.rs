@@ -46,8 +46,10 @@ use crate::log_store::{LogStore, SealedBatch};
 use crate::signer::Signer;
 use crate::telemetry::Metrics;
 
-/// Jobs that may wait for the core.
-pub const QUEUE: usize = 16_384;
+/// Jobs that may wait for the core, unless configured otherwise.
+pub const QUEUE: usize = 8_192;
+/// The largest queue that can be configured.
+pub const QUEUE_MOST: usize = 1_048_576;
 /// Kilobytes of peers' pages that may wait for the core or be in one turn: a page is up to a
 /// megabyte, so their number alone would bound neither memory nor a batch.
 pub const PAGES_KIB: usize = 64 * 1024;
@@ -137,6 +139,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where batches are measured.
     pub metrics: Arc<Metrics>,
+    /// Jobs that may wait for the core, at least 1.
+    pub queue: usize,
+    /// Signatures that are checked at one time, at least 1.
+    pub verify_workers: usize,
 }
 
 /// The engine's outlets and its end.
@@ -191,8 +197,9 @@ impl Running {
 /// # Errors
 /// When a thread cannot be started.
 pub fn start(parts: Parts) -> Result<Running, Refusal> {
-    let Parts { validator, log, signer, index, indexing, clock, metrics } = parts;
-    let (jobs, queue) = mpsc::channel(QUEUE);
+    let Parts { validator, log, signer, index, indexing, clock, metrics, .. } = parts;
+    let (jobs, queue) = mpsc::channel(parts.queue.clamp(1, QUEUE_MOST));
+    let verifier = Verifier::new(parts.verify_workers);
     let (seal, sealing) = std::sync::mpsc::sync_channel(0);
     let (event_sender, events) = mpsc::channel(EVENTS);
     let (publication_sender, publications) = mpsc::channel(PUBLICATIONS);
@@ -201,7 +208,7 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
     let counters = Arc::new(Counters::default());
     let recent = RecentBatches::new();
     let keys = HolderKeys::new(index.clone());
-    let shared = Arc::new(handle::Shared::new(&validator, keys, counters.clone()));
+    let shared = Arc::new(handle::Shared::new(&validator, keys, verifier, counters.clone()));
     let engine = Engine::new(jobs, shared.clone());
     let head: Height = validator.state().height;
     let feeds = Feeds::new(

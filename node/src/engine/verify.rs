@@ -1,9 +1,12 @@
-//! Verification before the core: on blocking threads, as many at a time as there are processors.
+//! Verification before the core: on blocking threads, a bounded number at a time.
 
 use std::sync::Arc;
 
 use quadrille_protocol::error::{Code, Refusal};
 use tokio::sync::Semaphore;
+
+/// Verifications at a time, at most: one thread stands behind each.
+pub const WORKERS_MOST: usize = 256;
 
 /// Runs verifications. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -11,14 +14,14 @@ pub struct Verifier {
     permits: Arc<Semaphore>,
 }
 
-impl Default for Verifier {
-    fn default() -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+impl Verifier {
+    /// At most `workers` verifications at a time, and at least one.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        let workers = workers.clamp(1, WORKERS_MOST);
         Self { permits: Arc::new(Semaphore::new(workers)) }
     }
-}
 
-impl Verifier {
     /// Runs `check` on a worker; waits for a free one first.
     ///
     /// # Errors
@@ -35,5 +38,47 @@ impl Verifier {
             result
         });
         checked.await.map_err(|_| stopping())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_run_at_a_time_than_are_configured() {
+        let verifier = Verifier::new(2);
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        let mut checks = Vec::new();
+        for _ in 0..6 {
+            let (verifier, running) = (verifier.clone(), running.clone());
+            let (most, wait) = (most.clone(), wait.clone());
+            checks.push(tokio::spawn(async move {
+                let check = move || {
+                    let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    wait.lock().unwrap().recv().unwrap();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                verifier.run(check).await
+            }));
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while running.load(Ordering::SeqCst) < 2 {
+            assert!(std::time::Instant::now() < deadline, "two never ran at once");
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..6 {
+            release.send(()).unwrap();
+        }
+        for check in checks {
+            assert_eq!(check.await.unwrap(), Ok(()));
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 2);
     }
 }

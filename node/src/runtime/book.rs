@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::types::{Height, OrderId};
+use quadrille_protocol::log::Record;
+use quadrille_protocol::market::{OfferNotice, verify_live};
+use quadrille_protocol::types::Height;
 use quadrille_protocol::validator::Command;
 use tokio::sync::Mutex;
 
@@ -18,6 +20,8 @@ use crate::index::{Index, Place};
 use crate::log_store::LogReader;
 use crate::mesh::host::LiveOffers;
 
+/// How often it is tried to get a root and a list of one moment.
+const ATTEMPTS: usize = 5;
 /// For how long a list is shown again.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -47,7 +51,15 @@ impl OwnBook {
         {
             return Ok(list.clone());
         }
-        let list = self.make(engine).await?;
+        let mut list = self.make(engine).await;
+        for _ in 1..ATTEMPTS {
+            // An offer changed, or a timer fired, between the root and the look.
+            if !list.as_ref().is_err_and(|refusal| changed(refusal.code)) {
+                break;
+            }
+            list = self.make(engine).await;
+        }
+        let list = list?;
         *last = Some((Instant::now(), list.clone()));
         Ok(list)
     }
@@ -56,8 +68,7 @@ impl OwnBook {
         let read = engine.command_and_read(Command::PublishBook, |validator| {
             let own = validator.book().live_of(&validator.state().domain);
             let public = own.filter(|notice| notice.terms.counterparties.is_empty());
-            let versions = public.map(|notice| (notice.offer, notice.version));
-            versions.collect::<Vec<(OrderId, u32)>>()
+            public.cloned().collect::<Vec<OfferNotice>>()
         });
         let (answer, offers) = read.await.map_err(EngineError::refusal)?;
         let missing = || Refusal::new(Code::NodeFault, "the root of our offers was not written");
@@ -65,19 +76,28 @@ impl OwnBook {
         let leaf = answer.accepted.leaf.ok_or_else(missing)?;
         self.index.wait_for(height).await?;
         let mut places = Vec::with_capacity(offers.len());
-        for (offer, version) in offers {
-            let row = self.index.offer(&offer)?.filter(|row| row.version == version);
+        for OfferNotice { offer, version, .. } in &offers {
+            let row = self.index.offer(offer)?.filter(|row| row.version == *version);
             let place = row.and_then(|row| row.posted);
             places.push(place.ok_or_else(|| {
                 Refusal::new(Code::StaleSequence, format!("{offer} has changed meanwhile"))
             })?);
         }
         let evidence = self.evidence.clone();
+        let domain = engine.domain().clone();
         let cut = move || {
             let root = evidence.at(Place { height, leaf })?;
+            if let Record::Book(signed) = root.read()? {
+                verify_live(&domain, &offers, signed.root, signed.count)?;
+            }
             let offers = places.into_iter().map(|place| evidence.at(place));
             Ok(LiveOffers { root, offers: offers.collect::<Result<_, Refusal>>()? })
         };
         engine.verifier().run(cut).await
     }
+}
+
+/// Whether a list could not be made only because the book moved meanwhile.
+fn changed(code: Code) -> bool {
+    matches!(code, Code::StaleSequence | Code::BadBookRoot)
 }

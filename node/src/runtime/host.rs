@@ -25,6 +25,7 @@ use quadrille_protocol::validator::{Command, Input, Message};
 use tokio::sync::mpsc;
 
 use super::book::OwnBook;
+use super::rotations::OwnRotations;
 use crate::engine::{Clock, Engine};
 use crate::feeds::Feeds;
 use crate::mesh::host::{Acceptance, Host, LiveOffers, Standing};
@@ -44,8 +45,7 @@ pub struct NodeHost {
     signer: Arc<dyn Signer>,
     clock: Arc<dyn Clock>,
     certificate: SignedCertificate,
-    /// Rotations of our own key since that certificate, oldest first.
-    rotations: Vec<SignedRotation>,
+    rotations: OwnRotations,
     /// Revocations heard, to pass on.
     revocations: Mutex<BTreeMap<(Domain, Epoch), SignedRevocation>>,
     /// Domains that the operator wants a session with, whatever the books say.
@@ -67,8 +67,8 @@ pub struct HostParts {
     pub clock: Arc<dyn Clock>,
     /// Our certificate.
     pub certificate: SignedCertificate,
-    /// Rotations since.
-    pub rotations: Vec<SignedRotation>,
+    /// Rotations of our own key since.
+    pub rotations: OwnRotations,
     /// Domains of the configuration's static peers.
     pub wanted: Vec<Domain>,
     /// Our live offers, for late joiners.
@@ -221,7 +221,7 @@ impl Host for NodeHost {
     }
 
     fn rotations(&self) -> Vec<SignedRotation> {
-        self.rotations.clone()
+        self.rotations.up_to(self.epoch())
     }
 
     fn is_validator(&self) -> bool {

@@ -12,6 +12,7 @@ mod host;
 mod metrics;
 pub mod open;
 mod ports;
+mod rotations;
 mod setup;
 mod snapshots;
 
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 
 pub use book::OwnBook;
 pub use host::{HostParts, NodeHost};
+pub use rotations::OwnRotations;
 pub use setup::Setup;
 
 use crate::api::ports::History;
@@ -109,6 +111,14 @@ impl Core {
             tracing::warn!(bytes = opening.torn_bytes, "a torn tail was cut off the log");
         }
         let certificate = setup.certificate.parse()?;
+        match setup.verified_certificate(now) {
+            Ok(_) => {}
+            // What is open must come to its end with an old certificate too.
+            Err(refusal) if refusal.code == Code::CertificateExpired => {
+                tracing::warn!(%refusal, "the certificate must be renewed");
+            }
+            Err(refusal) => return Err(refusal),
+        }
         let boundary = open::Boundary {
             settings: &|| setup.settings(),
             founding: Founding {
@@ -140,6 +150,8 @@ impl Core {
             indexing,
             clock: clock.clone(),
             metrics: metrics.clone(),
+            queue: setup.config.engine.queue,
+            verify_workers: setup.config.verify_workers(),
         })?;
         Ok(Self { running, index, indexer, evidence, log: reader, snapshots })
     }
@@ -157,6 +169,8 @@ impl Node {
         let core = Core::start(&setup, &signer, &clock, &metrics)?;
         let Core { mut running, index, indexer, evidence, log, snapshots } = core;
         let engine = running.engine.clone();
+        let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
+        let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
         let host = NodeHost::new(HostParts {
             engine: engine.clone(),
             feeds: running.feeds.clone(),
@@ -164,7 +178,7 @@ impl Node {
             signer,
             clock: clock.clone(),
             certificate: setup.certificate.clone(),
-            rotations: Vec::new(),
+            rotations,
             wanted: setup.wanted.clone(),
             book: OwnBook::new(index.clone(), evidence.clone()),
         });

@@ -72,6 +72,13 @@ pub fn open(
         (_, guard) => Boot::GuardUnsure(guard),
     };
     validator.boot(boundary.now, boot);
+    if validator.is_recovering() {
+        tracing::warn!(
+            guard = ?boundary.signer.guard(),
+            apart = boundary.guard_apart,
+            "nothing new is said before the peers have told what they heard from us"
+        );
+    }
     Ok(Opened { validator, height, snapshot, replayed })
 }
 
@@ -84,7 +91,20 @@ fn finish_last_batch(log: &mut LogStore, signer: &dyn Signer) -> Result<(), Refu
     match signer.sign_checkpoint(&last.stored.checkpoint) {
         Ok(signature) => log.seal(height, &signature),
         Err(refusal) if refusal.code == Code::GuardRefused => {
-            tracing::warn!(%height, %refusal, "the last batch was never said; it is taken off");
+            let behind = signer.guard().is_some_and(|guard| guard.height > height);
+            match behind {
+                true => tracing::error!(
+                    %height,
+                    %refusal,
+                    "the log is older than what was signed; its last batch, which has lost its \
+                     signature, is taken off, and the peers are asked for what was said"
+                ),
+                false => tracing::warn!(
+                    %height,
+                    %refusal,
+                    "the last batch was never said; it is taken off"
+                ),
+            }
             log.drop_unsealed()
         }
         Err(refusal) => Err(refusal),

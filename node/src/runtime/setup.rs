@@ -12,7 +12,7 @@ use quadrille_protocol::types::{Domain, Time};
 use quadrille_protocol::validator::Settings;
 use zeroize::Zeroizing;
 
-use crate::api::{ApiSettings, Rate};
+use crate::api::{ApiSettings, HolderPolicy, Rate};
 use crate::armour::{self, Kind};
 use crate::config::{Config, Layout};
 use crate::mesh::{self, MeshConfig};
@@ -70,10 +70,7 @@ impl Setup {
     /// The core's settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let mut settings = Settings::new(self.keys.preimages());
-        settings.settlement_life_ms = self.config.settlement.life_ms;
-        settings.reveal_margin_ms = self.config.settlement.reveal_margin_ms;
-        settings
+        core_settings(&self.config, Settings::new(self.keys.preimages()))
     }
 
     /// Our certificate, verified at `now`.
@@ -104,18 +101,30 @@ impl Setup {
     /// How the HTTP interface is to run.
     #[must_use]
     pub fn api_settings(&self) -> ApiSettings {
-        let api = &self.config.api;
-        let per_second = f64::from(api.orders_per_second);
-        let per_minute = f64::from(api.refusals_per_minute);
-        ApiSettings {
-            connections: api.max_connections,
-            answer_timeout: Duration::from_millis(api.request_timeout_ms),
-            subscribers: api.event_subscribers,
-            orders: Rate { per_second, burst: 2.0 * per_second },
-            refused: Rate { per_second: per_minute / 60.0, burst: per_minute },
-            reveal_margin_ms: self.config.settlement.reveal_margin_ms,
-            ..ApiSettings::at(api.listen)
-        }
+        api_settings(&self.config)
+    }
+}
+
+fn core_settings(config: &Config, mut settings: Settings) -> Settings {
+    settings.settlement_life_ms = config.settlement.life_ms;
+    settings.reveal_margin_ms = config.settlement.reveal_margin_ms;
+    settings
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    let (api, holders) = (&config.api, &config.holders);
+    let per_second = f64::from(api.orders_per_second);
+    let per_minute = f64::from(api.refusals_per_minute);
+    let (suites, highest_tier) = (holders.suites.clone(), holders.highest_tier);
+    ApiSettings {
+        connections: api.max_connections,
+        answer_timeout: Duration::from_millis(api.request_timeout_ms),
+        subscribers: api.event_subscribers,
+        orders: Rate { per_second, burst: 2.0 * per_second },
+        refused: Rate { per_second: per_minute / 60.0, burst: per_minute },
+        reveal_margin_ms: config.settlement.reveal_margin_ms,
+        holders: HolderPolicy { suites, highest_tier },
+        ..ApiSettings::at(api.listen)
     }
 }
 
@@ -172,4 +181,68 @@ fn multiaddr(address: &Address) -> Result<Multiaddr, Refusal> {
         .as_str()
         .parse()
         .map_err(|error| Refusal::new(Code::BadAddress, format!("{address}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use quadrille_protocol::crypto::suite::Suite;
+
+    use super::*;
+    use crate::config::Sources;
+
+    fn config(text: &str) -> Config {
+        let file = Some(text.to_owned());
+        Sources { file, ..Sources::default() }.load().unwrap().config
+    }
+
+    #[test]
+    fn the_options_of_the_http_interface_reach_it() {
+        let config = config(
+            "[api]\nlisten = \"127.0.0.1:1\"\nmax_connections = 2\nrequest_timeout_ms = 3\n\
+             orders_per_second = 4\nrefusals_per_minute = 6\nevent_subscribers = 5\n\
+             [settlement]\nlife_ms = 50000\nreveal_margin_ms = 7000\n\
+             [holders]\nsuites = [\"hybrid-ml-dsa-65\"]\nhighest_tier = 1\n",
+        );
+        let settings = api_settings(&config);
+        assert_eq!(settings.listen, "127.0.0.1:1".parse().unwrap());
+        assert_eq!(settings.connections, 2);
+        assert_eq!(settings.answer_timeout, Duration::from_millis(3));
+        assert_eq!(settings.orders, Rate { per_second: 4.0, burst: 8.0 });
+        assert_eq!(settings.refused, Rate { per_second: 0.1, burst: 6.0 });
+        assert_eq!(settings.subscribers, 5);
+        assert_eq!(settings.reveal_margin_ms, 7000);
+        let holders = HolderPolicy { suites: vec![Suite::HybridMlDsa65], highest_tier: 1 };
+        assert_eq!(settings.holders, holders);
+        let keys = Keys::generate(
+            "demo".parse().unwrap(),
+            "bank-a.example".parse().unwrap(),
+            Suite::HybridMlDsa65,
+        );
+        let core = core_settings(&config, Settings::new(keys.unwrap().preimages()));
+        assert_eq!((core.settlement_life_ms, core.reveal_margin_ms), (50_000, 7_000));
+    }
+
+    #[test]
+    fn the_options_of_the_mesh_reach_it() {
+        let config = config(
+            "[mesh]\nlisten = [\"/ip4/127.0.0.1/tcp/1\"]\nexternal = [\"/ip4/192.0.2.1/tcp/2\"]\n\
+             bootstrap = [\"/ip4/192.0.2.2/tcp/3\"]\nmax_connections = 4\ngossip_per_10s = 5\n\
+             gossip_burst = 6\n\
+             peers = [{ domain = \"b.example\", addresses = [\"/ip4/192.0.2.3/tcp/7\"] }]\n",
+        );
+        let text = "network = \"demo\"\nbootstrap = [\"/ip4/192.0.2.4/tcp/8\"]\n\
+                    [[endorser]]\ndomain = \"b.example\"\n";
+        let network = NetworkFile::parse(Path::new("network.toml"), text).unwrap();
+        let mesh = mesh_config(&config, &network).unwrap();
+        let at = |text: &str| -> Multiaddr { text.parse().unwrap() };
+        assert_eq!(mesh.listen, [at("/ip4/127.0.0.1/tcp/1")]);
+        assert_eq!(mesh.advertise, [at("/ip4/192.0.2.1/tcp/2")]);
+        assert_eq!(mesh.bootstrap, [at("/ip4/192.0.2.2/tcp/3"), at("/ip4/192.0.2.4/tcp/8")]);
+        assert_eq!(mesh.peers, [("b.example".parse().unwrap(), at("/ip4/192.0.2.3/tcp/7"))]);
+        assert_eq!(mesh.connections, 4);
+        let rate = mesh::Rate { burst: 6, each: 5, period: GOSSIP_PERIOD };
+        assert_eq!(mesh.notices_per_peer, rate);
+    }
 }

@@ -3,8 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use quadrille_node::api::Rate;
-use quadrille_protocol::ledger::Action;
+use quadrille_node::api::{HolderPolicy, Rate};
+use quadrille_protocol::codec;
+use quadrille_protocol::crypto::hash::Tag;
+use quadrille_protocol::crypto::suite::{SecretKey, Suite};
+use quadrille_protocol::ledger::opening::Rules;
+use quadrille_protocol::ledger::{Action, Opening, SignedOpening};
 use quadrille_protocol::types::Amount;
 use serde_json::{Value, json};
 
@@ -223,6 +227,49 @@ async fn orders_per_token_and_refusals_per_ledger_are_bounded() {
     let bounded = a.order(&sign(1)).await;
     assert_eq!((bounded.status, bounded.code()), (429, "Q-2113".to_owned()));
     assert_eq!(a.get("/v1/status").await.status, 200);
+}
+
+/// The body that opens a ledger of somebody new with such a key and tier.
+fn opening(town: &Town, suite: Suite, tier: u8) -> Value {
+    let key = SecretKey::generate(suite, &[77; 32]);
+    let (network, domain) = {
+        let market = town.world.lock().unwrap();
+        (market.net.network.clone(), market.net.domain(0))
+    };
+    let opening = Opening {
+        network,
+        holder: format!("dora@{domain}").parse().unwrap(),
+        number: 1,
+        key: key.public().clone(),
+        tier,
+        rules: Rules::default(),
+    };
+    let signature = key.sign(Tag::Opening, &codec::encode(&opening));
+    json!({ "bytes": hex::encode(codec::encode(&SignedOpening { opening, signature })) })
+}
+
+#[tokio::test]
+async fn keys_and_tiers_that_the_bank_does_not_grant_are_refused() {
+    let mut strict = settings();
+    strict.holders = HolderPolicy { suites: vec![Suite::HybridMlDsa65], highest_tier: 1 };
+    let town = Town::with(strict, levels()).await;
+    let a = &town.banks[0];
+    let cases = [(Suite::Ed25519, 1, 422, "Q-1107"), (Suite::HybridMlDsa65, 2, 422, "Q-2128")];
+    for (suite, tier, status, code) in cases {
+        let got = a.post("/v1/ledgers", &opening(&town, suite, tier)).await;
+        assert_eq!((got.status, got.code().as_str()), (status, code), "{suite}, tier {tier}");
+    }
+    let opened = a.post("/v1/ledgers", &opening(&town, Suite::HybridMlDsa65, 1)).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    let rotate = {
+        let mut market = town.world.lock().unwrap();
+        let key = SecretKey::generate(Suite::Ed25519, &[78; 32]).public().clone();
+        let market = &mut *market;
+        market.net.sign(&mut market.alice, Action::RotateKey { key })
+    };
+    let height = a.get("/v1/log/head").await.text;
+    assert_eq!(a.order(&rotate).await.code(), "Q-1107");
+    assert_eq!(a.get("/v1/log/head").await.text, height, "nothing was written");
 }
 
 #[tokio::test]

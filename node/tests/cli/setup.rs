@@ -167,11 +167,15 @@ fn trade_alone(bank: &Bank, api: &str) {
 #[test]
 fn a_node_runs_answers_and_stops_when_it_is_asked_to() {
     let bank = Bank::enrolled();
-    let (mut node, endpoints) = bank.start(&[]);
+    let (mut node, endpoints) = bank.start(&["--set", "engine.snapshot_batches=2"]);
     let api = endpoints["api"].as_str().unwrap();
     let status = bank.run(&["status", "--api", api, "-o", "json"]).json();
     assert_eq!(status["domain"], "bank-a.example");
     trade_alone(&bank, api);
+    wait_for("a snapshot after so few batches", || {
+        let saved = std::fs::read_dir(bank.path("node/snapshots")).ok()?.next();
+        saved.map(|_| ())
+    });
     let second = bank.run(&["run"]);
     assert_eq!(second.exit, 6, "two processes on one directory: {second:?}");
     assert!(second.err.contains("Q-1901"), "{second:?}");

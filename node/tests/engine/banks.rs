@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration as Span;
 
-use quadrille_node::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
+use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
 use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
-use quadrille_node::runtime::{HostParts, NodeHost, OwnBook, open};
+use quadrille_node::runtime::{HostParts, NodeHost, OwnBook, OwnRotations, open};
 use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
 use quadrille_protocol::identity::{
-    Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, SignedCertificate, SuitePolicy,
-    VerifiedCertificate,
+    Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, Rotation, SignedCertificate,
+    SignedRotation, SuitePolicy, VerifiedCertificate,
 };
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{
@@ -57,6 +57,8 @@ pub struct Bank {
     certificate: VerifiedCertificate,
     anchors: Anchors,
     broken: Arc<AtomicBool>,
+    /// Jobs that may wait for the engine, from the next start on.
+    pub queue: usize,
     running: Option<Up>,
 }
 
@@ -66,6 +68,7 @@ struct Up {
     index: Index,
     indexer: Indexer,
     log: LogReader,
+    signer: Arc<LocalSigner>,
 }
 
 pub struct Customer {
@@ -153,6 +156,7 @@ impl Bank {
             certificate,
             anchors: anchors.clone(),
             broken: Arc::default(),
+            queue: QUEUE,
             running: None,
         }
     }
@@ -163,7 +167,8 @@ impl Bank {
 
     fn start(&mut self) {
         let guard = GuardFile::open(self.guard.path(), &network(), &self.domain()).unwrap();
-        let signer: Arc<dyn Signer> = Arc::new(LocalSigner::new(&self.keys, guard).unwrap());
+        let local = Arc::new(LocalSigner::new(&self.keys, guard).unwrap());
+        let signer: Arc<dyn Signer> = local.clone();
         let disk = Arc::new(Breakable(self.broken.clone()));
         let options = Options { disk, ..Options::default() };
         let (mut log, opening) = LogStore::open_with(self.dir.path(), options).unwrap();
@@ -196,6 +201,8 @@ impl Bank {
             indexing,
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new()),
+            queue: self.queue,
+            verify_workers: 2,
         })
         .unwrap();
         let evidence = Arc::new(Evidences::new(reader.clone(), index.clone()));
@@ -206,12 +213,17 @@ impl Bank {
             signer,
             clock,
             certificate: self.certificate.signed().clone(),
-            rotations: vec![],
+            rotations: OwnRotations::new(
+                index.clone(),
+                evidence.clone(),
+                self.domain(),
+                self.certificate.certificate().epoch,
+            ),
             wanted: vec![],
             book: OwnBook::new(index.clone(), evidence),
         });
         let host = Arc::new(host);
-        self.running = Some(Up { running, host, index, indexer, log: reader });
+        self.running = Some(Up { running, host, index, indexer, log: reader, signer: local });
     }
 
     async fn stop(&mut self) {
@@ -294,6 +306,45 @@ impl Bank {
         let orders = index.orders_of(ledger, None, 100).unwrap();
         assert!(!entries.items.is_empty() && !orders.items.is_empty());
         format!("{:?} {entries:?} {orders:?}", index.ledger(ledger).unwrap())
+    }
+
+    /// Puts a key of another suite in force.
+    pub async fn rotate(&mut self) {
+        let epoch = Arc::get_mut(&mut self.keys).unwrap().add_epoch(Suite::HybridDilithium3);
+        let epoch = epoch.unwrap();
+        let old = Epoch(epoch.0 - 1);
+        let (old_key, next) = (self.keys.key(old).unwrap(), self.keys.key(epoch).unwrap());
+        let rotation = Rotation {
+            network: network(),
+            domain: self.domain(),
+            from_epoch: old,
+            to_epoch: epoch,
+            new_key: next.public().clone(),
+            new_sealing_key: None,
+            from_height: Height(self.height().await.0 + 3),
+        };
+        let (tag, bytes) = rotation.to_sign();
+        let (by_old, by_new) = (old_key.sign(tag, &bytes), next.sign(tag, &bytes));
+        let signed = SignedRotation::assemble(&rotation, by_old, by_new).unwrap();
+        let directory = self.engine().directory();
+        let verified = self.anchors.verify_rotation(&signed, &directory, &HybridSignatures);
+        let copy = SecretKey::from_bytes(&next.to_bytes()).unwrap();
+        self.up().signer.add(epoch, copy).unwrap();
+        self.command(Command::Rotate(Box::new(verified.unwrap()))).await;
+    }
+
+    /// What this bank shows of its rotations to whoever it meets, each verified by somebody who
+    /// has only its certificate.
+    pub fn rotations(&self) -> Vec<Epoch> {
+        let mut directory = Directory::new();
+        directory.admit(&self.certificate).unwrap();
+        let verify = |signed: SignedRotation| {
+            let verified = self.anchors.verify_rotation(&signed, &directory, &HybridSignatures);
+            let verified = verified.unwrap();
+            directory.rotate(&verified).unwrap();
+            verified.rotation().to_epoch
+        };
+        self.host().rotations().into_iter().map(verify).collect()
     }
 
     pub async fn command(&self, command: Command) {

@@ -10,11 +10,14 @@
 
 mod banks;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use banks::{Bank, Customer, Net};
-use quadrille_node::engine::End;
-use quadrille_protocol::validator::Command;
+use futures::FutureExt as _;
+use quadrille_node::engine::{End, EngineError};
+use quadrille_protocol::types::Epoch;
+use quadrille_protocol::validator::{Command, Validator};
 
 async fn trade(net: &Net, alice: &Customer, bob: &Customer) {
     let offer = net.offer(alice, 1_000, 990).await;
@@ -52,6 +55,26 @@ async fn a_restarted_engine_has_the_same_state_and_goes_on() {
     assert_eq!(net.banks[1].fingerprint().await, before);
     trade(&net, &alice, &bob).await;
     net.until("settled", || async { net.balance(&bob, &net.bond).await == (2_000, 0) }).await;
+    net.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_that_changed_its_key_shows_it_to_whoever_has_only_its_certificate() {
+    let mut net = Net::of(2).await;
+    let (alice, bob) = net.holders().await;
+    assert_eq!(net.banks[0].rotations(), []);
+    net.banks[0].rotate().await;
+    net.until("shown", || async { net.banks[0].rotations() == [Epoch(2)] }).await;
+    trade(&net, &alice, &bob).await;
+    net.until("settled", || async { net.balance(&bob, &net.bond).await == (1_000, 0) }).await;
+    net.until("closed", || async {
+        net.banks[0].open_settlements().await + net.banks[1].open_settlements().await == 0
+    })
+    .await;
+    net.restart(0).await;
+    assert_eq!(net.banks[0].rotations(), [Epoch(2)], "found again at the start");
+    net.banks[0].rotate().await;
+    net.until("both shown", || async { net.banks[0].rotations() == [Epoch(2), Epoch(3)] }).await;
     net.stop().await;
 }
 
@@ -94,6 +117,40 @@ async fn a_deleted_index_is_rebuilt_with_the_same_rows() {
     let before = net.banks[1].rows(&bob).await;
     net.delete_index_and_restart(1).await;
     assert_eq!(net.banks[1].rows(&bob).await, before);
+    net.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_queue_holds_is_told_to_come_again() {
+    let mut net = Net::of(2).await;
+    net.banks[0].queue = 1;
+    net.restart(0).await;
+    let engine = net.banks[0].engine().clone();
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let blocking = engine.clone();
+    let blocked = tokio::spawn(async move {
+        loop {
+            let (entered, released) = (entered.clone(), released.clone());
+            let hold = move |_: &Validator| {
+                entered.send(()).unwrap();
+                released.lock().unwrap().recv().unwrap();
+            };
+            match blocking.read(hold).await {
+                // What the sessions have to say may be in the one place.
+                Err(EngineError::Busy) => tokio::task::yield_now().await,
+                done => return done,
+            }
+        }
+    });
+    tokio::task::spawn_blocking(move || inside.recv().unwrap()).await.unwrap();
+    // The core is busy: one job finds a place, no other does.
+    let looks = (0..4).map(|_| engine.read(|_| ()).now_or_never());
+    let busy = looks.filter(|look| matches!(look, Some(Err(EngineError::Busy)))).count();
+    assert!(busy >= 3, "{busy} of 4");
+    release.send(()).unwrap();
+    blocked.await.unwrap().unwrap();
     net.stop().await;
 }
 

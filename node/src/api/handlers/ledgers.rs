@@ -75,6 +75,7 @@ pub(in super::super) async fn open(
     Body(signed): Body<SignedBytes>,
 ) -> Answered<(StatusCode, Json<Receipt>)> {
     let opening = codec::decode::<SignedOpening, BODY_BYTES>(&signed.decoded()?)?;
+    api.settings.holders.check_opening(&opening.opening)?;
     let answer = api.node.core.open(opening).await?;
     Ok((StatusCode::CREATED, Json(receipt(answer))))
 }

@@ -47,6 +47,14 @@ pub(in super::super) async fn post_order(
     let (ledger, id) = (order.ledger, OrderId(hash(Tag::Order, &[&signed.order]).0));
     let room = api.refused.check(&ledger, Instant::now());
     room.map_err(|wait| slow(Code::TooManyRefused, wait))?;
+    if let Err(refusal) = api.settings.holders.check_action(&order.action) {
+        // One that was accepted when the bank granted more stays accepted.
+        let known = repeated(&api, id).await?;
+        if known.height.is_some() {
+            return Ok((StatusCode::ACCEPTED, Json(known)));
+        }
+        return Err(refusal.into());
+    }
     let answered = match api.node.core.order(signed).await {
         Ok(answer) if answer.accepted.repeated => repeated(&api, id).await?,
         Ok(answer) => receipt(answer),
