@@ -88,6 +88,8 @@ pub const LEDGER_ASSETS: usize = 32;
 pub const LEDGER_BACKUPS: usize = 8;
 /// Nonces behind the highest one that may still be used, per ledger.
 pub const NONCE_WINDOW: u64 = 64;
+/// Named issues that an asset remembers, to answer a repetition.
+pub const NAMED_ISSUES: usize = 1024;
 /// Recent orders whose outcome a ledger remembers, to answer a repetition.
 pub const RECENT_ORDERS: usize = 8;
 /// Members (domains with a certificate) one validator knows.

@@ -18,7 +18,7 @@ use quadrille_protocol::ledger::{Action, AssetProfile, Opening, Payment, SignedO
 use quadrille_protocol::log::Record;
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::*;
-use quadrille_protocol::validator::{Accepted, Command, Event, Input, State};
+use quadrille_protocol::validator::{Accepted, Boot, Command, Event, Input, State};
 use support::scene::{Market, REAL, account};
 use support::{Customer, Net, Signing, secret};
 
@@ -302,8 +302,12 @@ fn commands_are_refused_with_their_codes() {
         market.net.command(0, Command::RegisterAsset(profile.clone())).unwrap();
     }
     let (ledger, amount) = (market.alice.ledger, Amount::new(11));
-    let issue =
-        |asset: &Uai, ledger, amount| Command::Issue { asset: asset.clone(), ledger, amount };
+    let issue = |asset: &Uai, ledger, amount| Command::Issue {
+        asset: asset.clone(),
+        ledger,
+        amount,
+        name: None,
+    };
     let limit = |peer: &str, asset: &Uai| Command::SetCreditLimit {
         peer: peer.parse().unwrap(),
         asset: asset.clone(),
@@ -424,4 +428,26 @@ fn an_order_repeated_long_after_it_was_accepted_is_not_refused_on_record() {
     let refused = send(net, alice, 131, transfer(bond, 10_000, to), expiry).unwrap_err();
     assert_eq!(refused.code, Code::InsufficientFunds);
     assert_eq!(refusals(net), 1);
+}
+
+#[test]
+fn an_issue_with_a_name_happens_once_over_replays_too() {
+    let mut scene = Market::new(2, REAL);
+    let (ledger, asset) = (scene.alice.ledger, scene.bond.clone());
+    let named = |amount: u128, name: u8| Command::Issue {
+        asset: asset.clone(),
+        ledger,
+        amount: Amount::new(amount),
+        name: Some(Hash([name; 32])),
+    };
+    let before = scene.balances()[0].0;
+    assert!(!scene.net.command(0, named(5, 1)).unwrap().repeated);
+    assert!(scene.net.command(0, named(5, 1)).unwrap().repeated);
+    assert_eq!(scene.net.command(0, named(6, 1)).unwrap_err().code, Code::IssueNameUsed);
+    let batches = scene.net.banks[0].log.len();
+    let guard = scene.net.banks[0].guard.unwrap();
+    scene.net.restart(0, batches, Boot::GuardApart(guard));
+    assert!(scene.net.command(0, named(5, 1)).unwrap().repeated);
+    assert!(!scene.net.command(0, named(5, 2)).unwrap().repeated);
+    assert_eq!(scene.balances()[0].0, before + 10);
 }

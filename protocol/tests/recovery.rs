@@ -338,7 +338,7 @@ fn a_stop_in_the_middle_of_adopting_loses_nothing() {
     // More than one batch can take.
     for _ in 0..8_300 {
         let (asset, ledger) = (market.bond.clone(), market.alice.ledger);
-        let command = Command::Issue { asset, ledger, amount: Amount::new(1) };
+        let command = Command::Issue { asset, ledger, amount: Amount::new(1), name: None };
         let request = market.net.banks[0].request();
         market.net.banks[0].inputs.push_back(Input::Command { request, command });
     }

@@ -87,7 +87,8 @@ fn a_receiver_of_too_low_a_tier_gets_nothing() {
         let uai = profile.uai();
         market.net.trust(&uai, 1_000);
         let ledger = market.bob.ledger;
-        let issue = Command::Issue { asset: uai.clone(), ledger, amount: Amount::new(10) };
+        let issue =
+            Command::Issue { asset: uai.clone(), ledger, amount: Amount::new(10), name: None };
         if expected.is_empty() {
             market.net.command(1, issue).unwrap();
             market.eur = uai;

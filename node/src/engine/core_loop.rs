@@ -60,7 +60,19 @@ impl CoreLoop {
             Refusal::new(Code::NodeFault, format!("no timer for the engine: {error}"))
         })?;
         let next_request = 0;
-        Ok(Self { validator, jobs, seal, clock, shared, counters, timer, waiting, next_request })
+        let held = None;
+        Ok(Self {
+            validator,
+            jobs,
+            seal,
+            clock,
+            shared,
+            counters,
+            timer,
+            waiting,
+            next_request,
+            held,
+        })
     }
 
     /// Runs until it is asked to stop, every handle is gone, or the core or the sealing fails.

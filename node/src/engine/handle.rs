@@ -12,7 +12,6 @@ use quadrille_protocol::types::{Domain, Height, KeyId, Network};
 use quadrille_protocol::validator::{Accepted, Command, Input, Validator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::Counters;
 use super::keys::HolderKeys;
 use super::verify::Verifier;
 use super::{Counters, PAGES_KIB};

@@ -379,7 +379,7 @@ fn of_transaction(transaction: &Transaction) -> Vec<EventKind> {
         Cause::Refunded(settlement) => Some((*settlement, "refunded")),
         Cause::Opened(_)
         | Cause::Ordered(_)
-        | Cause::Issued
+        | Cause::Issued(_)
         | Cause::Frozen
         | Cause::Unfrozen
         | Cause::Traded { .. }

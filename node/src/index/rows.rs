@@ -138,7 +138,7 @@ impl EntryCause {
             Cause::Ordered(order) => {
                 Self::Ordered { order: order.id(), kind: OrderKind::of(&order.order().action) }
             }
-            Cause::Issued => Self::Issued,
+            Cause::Issued(_) => Self::Issued,
             Cause::Frozen => Self::Frozen,
             Cause::Unfrozen => Self::Unfrozen,
             Cause::Settled(id) => Self::Settled(*id),

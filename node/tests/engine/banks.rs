@@ -455,7 +455,7 @@ impl Net {
         let engine = self.banks[bank].engine();
         engine.open(SignedOpening { opening, signature }).await.unwrap();
         let (asset, amount) = (asset.clone(), Amount::new(FUNDS));
-        self.banks[bank].command(Command::Issue { asset, ledger, amount }).await;
+        self.banks[bank].command(Command::Issue { asset, ledger, amount, name: None }).await;
         Customer { bank, ledger, key }
     }
 
@@ -576,6 +576,11 @@ impl Net {
         copy_dir(copy.path(), &log);
         self.banks[at].start();
         self.connect().await;
+    }
+
+    /// The running engine of a bank, which nobody stops.
+    pub fn into_running(mut self, at: usize) -> Running {
+        self.banks[at].running.take().unwrap().running
     }
 
     pub async fn stop(mut self) {

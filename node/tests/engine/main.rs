@@ -168,4 +168,8 @@ async fn a_failing_disk_ends_the_engine_with_its_code() {
     let End::Failed(refusal) = ended.clone() else { panic!("{ended:?}") };
     assert_eq!(refusal.code.number() / 100, 19, "{refusal}");
     assert_eq!(bank.log_height(), before, "nothing may be written after the failure");
+    // Nobody asks it anything any more: it must come to its end by itself.
+    let joined = net.into_running(0).joined();
+    let joined = tokio::time::timeout(Duration::from_secs(10), joined).await;
+    assert!(matches!(joined, Ok(End::Failed(_))), "{joined:?}");
 }

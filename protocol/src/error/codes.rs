@@ -100,6 +100,8 @@ codes! {
         "The banks must set a credit limit for the asset first.";
     1422 AssetLocked "asset is locked", "Ask the issuer.";
     1423 NonceTooFar "nonce too far ahead", "Use a nonce at most 64 above the highest used.";
+    1424 IssueNameUsed "name of this issue stands for another one",
+        "Give a new issue a new name (--id, Idempotency-Key).";
 
     1501 UnknownOffer "no such live offer", "Look at the book again.";
     1502 OfferExpired "offer has expired", "Look at the book again.";

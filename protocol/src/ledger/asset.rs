@@ -1,9 +1,12 @@
 //! Assets: what their issuer says of them, and how much of them there is.
 
+use std::collections::VecDeque;
+
 use bincode::{Decode, Encode};
 
 use crate::crypto::hash::{Tag, hash_of};
-use crate::types::{Amount, AssetCode, Detail, Domain, Hash, Uai};
+use crate::limits;
+use crate::types::{Amount, AssetCode, Detail, Domain, Hash, Uai, Ubi};
 
 /// What an issuer says of an asset. Its hash is part of the asset's identifier, so it never
 /// changes.
@@ -45,13 +48,47 @@ pub struct Asset {
     pub redeemed: Amount,
     /// Whether the issuer has locked it.
     pub locked: bool,
+    /// The last issues that had a name of their own, oldest first: one is carried out once,
+    /// however often it is asked for.
+    pub named_issues: VecDeque<NamedIssue>,
+}
+
+/// An issue with the name that the operator gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct NamedIssue {
+    /// The name's hash.
+    pub name: Hash,
+    /// Who got it.
+    pub ledger: Ubi,
+    /// How much.
+    pub amount: Amount,
 }
 
 impl Asset {
     /// An asset of which nothing has been issued.
     #[must_use]
     pub fn new(profile: AssetProfile) -> Self {
-        Self { profile, issued: Amount::ZERO, redeemed: Amount::ZERO, locked: false }
+        Self {
+            profile,
+            issued: Amount::ZERO,
+            redeemed: Amount::ZERO,
+            locked: false,
+            named_issues: VecDeque::new(),
+        }
+    }
+
+    /// The issue with this name, if it is one of the last [`limits::NAMED_ISSUES`].
+    #[must_use]
+    pub fn named_issue(&self, name: &Hash) -> Option<&NamedIssue> {
+        self.named_issues.iter().find(|issue| issue.name == *name)
+    }
+
+    /// Remembers an issue.
+    pub fn note_issue(&mut self, issue: NamedIssue) {
+        if self.named_issues.len() >= limits::NAMED_ISSUES {
+            self.named_issues.pop_front();
+        }
+        self.named_issues.push_back(issue);
     }
 
     /// Issued and not redeemed.

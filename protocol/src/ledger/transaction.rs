@@ -41,8 +41,9 @@ pub enum Cause {
     Opened(Box<SignedOpening>),
     /// A holder's order was accepted.
     Ordered(Box<VerifiedOrder>),
-    /// The issuer (this domain) put an asset into circulation.
-    Issued,
+    /// The issuer (this domain) put an asset into circulation; with the issue's own name, hashed,
+    /// where the operator gave one.
+    Issued(Option<Hash>),
     /// The operator froze a ledger.
     Frozen,
     /// The operator thawed a ledger.
@@ -87,7 +88,7 @@ impl Cause {
         match self {
             Cause::Ordered(order) => codec::encode_into(&(1u32, order.id()), bytes),
             Cause::Opened(_)
-            | Cause::Issued
+            | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::Settled(_)
@@ -105,7 +106,7 @@ impl Cause {
         match self {
             Cause::Opened(_) => "opened",
             Cause::Ordered(_) => "ordered",
-            Cause::Issued => "issued",
+            Cause::Issued(_) => "issued",
             Cause::Frozen => "frozen",
             Cause::Unfrozen => "unfrozen",
             Cause::Settled(_) => "settled",

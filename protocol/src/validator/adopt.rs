@@ -136,7 +136,7 @@ fn needs_of(record: &Record) -> Vec<(SettlementId, Word)> {
             Cause::Refunded(id) => (*id, &[Word::Agreement]),
             Cause::Opened(_)
             | Cause::Ordered(_)
-            | Cause::Issued
+            | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::Traded { .. }

@@ -6,15 +6,15 @@
 use super::state::{OutgoingTake, State};
 use crate::error::Fault;
 use crate::ledger::account::Status;
-use crate::ledger::asset::Asset;
+use crate::ledger::asset::{Asset, NamedIssue};
 use crate::ledger::order::{Action, VerifiedOrder};
-use crate::ledger::transaction::{Cause, Transaction};
+use crate::ledger::transaction::{Cause, Movement, Transaction};
 use crate::log::record::{Decided, Revealed};
 use crate::log::{OutcomeKind, ReceivedFrame, Record, Statement};
 use crate::market::Offer;
 use crate::settlement::agreement::{Agreement, Header};
 use crate::settlement::{Decider, Initiator, Participant, Settlement};
-use crate::types::{Domain, Height, OrderId, SettlementId, TakeId};
+use crate::types::{Domain, Hash, Height, OrderId, SettlementId, TakeId};
 
 impl State {
     /// Applies a record of the batch at `height`. Longer than a function should be, because it
@@ -124,10 +124,24 @@ impl State {
         self.settlements.get_mut(id).ok_or_else(|| Fault::new(format!("no settlement {id}")))
     }
 
+    fn note_issue(&mut self, name: Hash, transaction: &Transaction) {
+        let entry = transaction.entries.first();
+        let credit = entry.and_then(|entry| Some((entry.ledger, entry.movements.first()?)));
+        if let Some((ledger, Movement { asset, amount, .. })) = credit
+            && let Some(asset) = self.books.assets.get_mut(asset)
+        {
+            asset.note_issue(NamedIssue { name, ledger, amount: *amount });
+        }
+    }
+
     pub(super) fn apply_transaction(&mut self, transaction: &Transaction) -> Result<(), Fault> {
         self.books.post(transaction)?;
         match &transaction.cause {
-            Cause::Opened(_) | Cause::Issued | Cause::PaymentEnded { .. } => Ok(()),
+            Cause::Opened(_) | Cause::Issued(None) | Cause::PaymentEnded { .. } => Ok(()),
+            Cause::Issued(Some(name)) => {
+                self.note_issue(*name, transaction);
+                Ok(())
+            }
             Cause::Ordered(order) => self.apply_order(order, transaction),
             Cause::Frozen => {
                 self.set_status(transaction, Status::Frozen);

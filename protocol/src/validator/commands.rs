@@ -12,7 +12,7 @@ use crate::limits;
 use crate::log::record::{BookRoot, CreditLimit};
 use crate::log::{FraudProof, Record, Statement};
 use crate::market::live_root;
-use crate::types::{Amount, Domain, Sequence, Time, Uai, Ubi};
+use crate::types::{Amount, Domain, Hash, Sequence, Time, Uai, Ubi};
 
 impl Validator {
     pub(super) fn handle_command(
@@ -56,7 +56,9 @@ impl Validator {
                 self.check_issuer(&asset)?;
                 self.write(Record::AssetLocked { asset, locked })
             }
-            Command::Issue { asset, ledger, amount } => self.issue(now, &asset, ledger, amount),
+            Command::Issue { asset, ledger, amount, name } => {
+                self.issue(now, &asset, ledger, amount, name)
+            }
             Command::Freeze(ledger) => self.freeze(now, ledger, Cause::Frozen),
             Command::Unfreeze(ledger) => self.freeze(now, ledger, Cause::Unfrozen),
             Command::SetTransitLedger(ledger) => {
@@ -146,8 +148,18 @@ impl Validator {
         asset: &Uai,
         ledger: Ubi,
         amount: Amount,
+        name: Option<Hash>,
     ) -> Result<Accepted, Failure> {
         self.check_issuer(asset)?;
+        let named = self.state.books.asset(asset)?;
+        if let Some(done) = name.and_then(|name| named.named_issue(&name)) {
+            if (done.ledger, done.amount) != (ledger, amount) {
+                let what = format!("it issued {} to {}", done.amount, done.ledger);
+                return Err(Refusal::new(Code::IssueNameUsed, what).into());
+            }
+            let ledger = Some(ledger);
+            return Ok(Accepted { ledger, repeated: true, ..Accepted::default() });
+        }
         if amount.is_zero() {
             return Err(Refusal::new(Code::ZeroAmount, "to issue").into());
         }
@@ -164,7 +176,7 @@ impl Validator {
             asset,
             amount,
         );
-        let transaction = self.state.books.draw_up(Cause::Issued, now, &[], postings)?;
+        let transaction = self.state.books.draw_up(Cause::Issued(name), now, &[], postings)?;
         let leaf = self.post(transaction)?;
         Ok(Accepted { ledger: Some(ledger), leaf: Some(leaf), ..Accepted::default() })
     }

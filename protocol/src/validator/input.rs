@@ -112,6 +112,8 @@ pub enum Command {
         ledger: Ubi,
         /// How much.
         amount: Amount,
+        /// The operator's name for this issue, hashed: repeated, it happens once.
+        name: Option<Hash>,
     },
     /// Freeze a ledger.
     Freeze(Ubi),

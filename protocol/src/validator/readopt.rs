@@ -135,7 +135,7 @@ impl State {
     fn cause_fits(&self, transaction: &Transaction) -> bool {
         match &transaction.cause {
             Cause::Opened(_)
-            | Cause::Issued
+            | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::PaymentEnded { .. } => true,

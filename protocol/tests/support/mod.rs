@@ -492,7 +492,7 @@ impl Net {
     /// A customer with funds of an asset of its own bank.
     pub fn fund(&mut self, customer: &Customer, asset: &Uai, amount: u128) {
         let (asset, ledger, amount) = (asset.clone(), customer.ledger, Amount::new(amount));
-        self.command(customer.bank, Command::Issue { asset, ledger, amount }).unwrap();
+        self.command(customer.bank, Command::Issue { asset, ledger, amount, name: None }).unwrap();
     }
 
     pub fn sign(&self, customer: &mut Customer, action: Action) -> SignedOrder {

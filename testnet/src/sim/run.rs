@@ -237,7 +237,7 @@ impl World {
             let asset = self.cast.banks[node].uai.clone();
             let ledger = self.cast.customers[*holder].ubi;
             let amount = amount(random.between(400, 3_000));
-            self.command(node, Command::Issue { asset, ledger, amount });
+            self.command(node, Command::Issue { asset, ledger, amount, name: None });
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use quadrille_protocol::ledger::AssetProfile;
 use quadrille_protocol::types::{Amount, Hash, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use super::super::dto::{
@@ -115,17 +116,20 @@ pub(in super::super) async fn providers(
     Ok(Json(Providers { asset, domains }))
 }
 
-/// Puts an asset of this domain into circulation. Send an `Idempotency-Key`: it has no id of its
-/// own.
+/// Puts an asset of this domain into circulation. Send an `Idempotency-Key`: it is the name of the
+/// issue, is written into the log with it, and makes it happen once, over restarts too.
 #[utoipa::path(post, path = "/v1/assets/{asset}/issue", tag = "assets", request_body = Issue,
     params(("asset" = String, Path, description = "The asset, `#` written %23")),
     responses((status = 200, body = Receipt)))]
 pub(in super::super) async fn issue(
     State(api): State<Shared>,
     Segment(asset): Segment<Uai>,
+    headers: HeaderMap,
     Body(Issue { ledger, amount }): Body<Issue>,
 ) -> Answered<Json<Receipt>> {
-    Ok(Json(api.command(Command::Issue { asset, ledger, amount }).await?))
+    let key = headers.get("idempotency-key");
+    let name = key.map(|key| Hash(Sha256::digest(key.as_bytes()).into()));
+    Ok(Json(api.command(Command::Issue { asset, ledger, amount, name }).await?))
 }
 
 /// Locks an asset of this domain: it cannot be ordered away or locked for anything new.

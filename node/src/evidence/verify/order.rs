@@ -22,7 +22,7 @@ pub(in crate::evidence) fn names_order(record: &Record, id: &OrderId) -> bool {
             Cause::TakeEnded { take, .. } => take == id,
             Cause::PaymentEnded { order, .. } => order == id,
             Cause::Opened(_)
-            | Cause::Issued
+            | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::Settled(_)

@@ -170,7 +170,7 @@ impl<'a> Case<'a> {
                 self.legs.iter().filter(ours).any(|leg| leg.order == Some(order.id()))
             }
             Cause::Opened(_)
-            | Cause::Issued
+            | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::Traded { .. }

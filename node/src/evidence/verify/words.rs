@@ -101,7 +101,7 @@ fn booking(transaction: &Transaction) -> String {
         Cause::Ordered(order) => {
             format!("accepted the order {} ({})", order.id(), ordered(order.order()))
         }
-        Cause::Issued => "issued".to_owned(),
+        Cause::Issued(_) => "issued".to_owned(),
         Cause::Frozen => "froze".to_owned(),
         Cause::Unfrozen => "thawed".to_owned(),
         Cause::Settled(_) => "booked the settlement".to_owned(),

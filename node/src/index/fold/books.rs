@@ -27,7 +27,7 @@ impl Fold<'_> {
             self.entry(entry, transaction, at)?;
         }
         match &transaction.cause {
-            Cause::Opened(_) | Cause::Issued | Cause::Frozen | Cause::Unfrozen => Ok(()),
+            Cause::Opened(_) | Cause::Issued(_) | Cause::Frozen | Cause::Unfrozen => Ok(()),
             Cause::Ordered(order) => self.ordered(order, at),
             Cause::Settled(id) => self.booked(id, true, at),
             Cause::Refunded(id) => self.booked(id, false, at),

@@ -24,7 +24,7 @@ fn transaction(entries: Vec<Vec<Movement>>, contras: Vec<Contra>) -> Transaction
         movements: Bounded::new(movements).unwrap(),
     };
     Transaction {
-        cause: Cause::Issued,
+        cause: Cause::Issued(None),
         time: NOW,
         entries: Bounded::new(entries.into_iter().map(entry).collect()).unwrap(),
         contras: Bounded::new(contras).unwrap(),

@@ -77,7 +77,7 @@ fn every_cause_gives_an_entry_another_hash() {
     let mut causes = vec![
         Cause::Opened(Box::new(signed(opening(1)))),
         Cause::Opened(Box::new(signed(opening(2)))),
-        Cause::Issued,
+        Cause::Issued(None),
         Cause::Frozen,
         Cause::Unfrozen,
         Cause::Settled(SettlementId([1; 32])),
@@ -130,7 +130,7 @@ fn an_unbalanced_transaction_is_a_fault_and_changes_nothing() {
         &bank.eur,
         amount(6),
     );
-    let unbalanced = bank.draw_up(Cause::Issued, postings);
+    let unbalanced = bank.draw_up(Cause::Issued(None), postings);
     let mut books = bank.books.clone();
     faulty(books.post(&unbalanced), "does not sum to zero");
     assert_eq!(books, bank.books);
@@ -163,7 +163,7 @@ fn what_cannot_be_posted_does_not_continue_the_books() {
     let overdraws = bank.pays(101);
     assert!(!bank.books.continues(&overdraws), "overdraws");
     let postings = Postings::new().with(bank.one, MovementKind::Credit, &bank.eur, amount(1));
-    let unbalanced = bank.draw_up(Cause::Issued, postings);
+    let unbalanced = bank.draw_up(Cause::Issued(None), postings);
     assert!(!bank.books.continues(&unbalanced), "does not sum to zero");
     assert!(!bank.books.continues(&bank.opens_again()), "opened twice");
     bank.books.assets.clear();
@@ -188,7 +188,7 @@ fn an_overdraft_stops_the_node_with_half_of_it_applied() {
     let postings = Postings::new()
         .with(bank.two, MovementKind::Credit, &bank.eur, amount(101))
         .with(bank.one, MovementKind::Debit, &bank.eur, amount(101));
-    let overdraws = bank.draw_up(Cause::Issued, postings);
+    let overdraws = bank.draw_up(Cause::Issued(None), postings);
     let mut books = bank.books.clone();
     faulty(books.post(&overdraws), "Debit of 101");
     assert_ne!(books, bank.books, "never to be used again");
@@ -202,7 +202,7 @@ fn a_transaction_has_one_entry_per_ledger_in_the_order_of_first_mention() {
         .with(bank.two, MovementKind::Credit, &bank.eur, amount(2))
         .with(bank.one, MovementKind::Spend, &bank.eur, amount(2));
     let touched = [bank.two];
-    let drawn = bank.books.draw_up(Cause::Issued, NOW, &touched, postings).unwrap();
+    let drawn = bank.books.draw_up(Cause::Issued(None), NOW, &touched, postings).unwrap();
     let ledgers: Vec<_> = drawn.entries.iter().map(|e| (e.ledger, e.movements.len())).collect();
     assert_eq!(ledgers, [(bank.two, 1), (bank.one, 2)]);
     let unknown = [Ubi([9; 32])];
@@ -220,7 +220,7 @@ fn more_movements_than_a_transaction_can_have_are_refused() {
         contras = contras.against(ContraAccount::Issuance, Side::Debit, &bank.eur, amount(1));
     }
     for postings in [movements, contras] {
-        let drawn = bank.books.draw_up(Cause::Issued, NOW, &[], postings);
+        let drawn = bank.books.draw_up(Cause::Issued(None), NOW, &[], postings);
         refused(Code::TooMany, drawn);
     }
 }
@@ -246,7 +246,7 @@ fn the_supply_is_what_was_issued_and_not_redeemed() {
     let postings = Postings::new()
         .with(bank.one, MovementKind::Debit, &bank.eur, amount(50))
         .against(ContraAccount::Issuance, Side::Credit, &bank.eur, amount(50));
-    let redeems = bank.draw_up(Cause::Issued, postings);
+    let redeems = bank.draw_up(Cause::Issued(None), postings);
     bank.books.post(&redeems).unwrap();
     let asset = bank.books.asset(&bank.eur).unwrap();
     assert_eq!((asset.issued, asset.redeemed), (amount(120), amount(50)));

@@ -135,7 +135,7 @@ impl Bank {
         let postings = Postings::new()
             .with(self.one, MovementKind::Credit, &self.eur, amount(units))
             .against(account, side, &self.eur, amount(units));
-        self.draw_up(Cause::Issued, postings)
+        self.draw_up(Cause::Issued(None), postings)
     }
 
     fn pays(&self, units: u128) -> Transaction {

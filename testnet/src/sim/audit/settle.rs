@@ -233,7 +233,7 @@ impl Audit {
             Cause::Refunded(id) => self.apply(id, OutcomeKind::Refund, transaction),
             Cause::Opened(_)
             | Cause::Ordered(_)
-            | Cause::Issued
+            | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::Traded { .. }
