@@ -93,6 +93,7 @@ impl Sealer {
         Counters::add(&self.counters.batches, 1);
         Counters::add(&self.counters.records, u64::from(checkpoint.count));
         self.metrics.engine.batch_records.observe(f64::from(checkpoint.count));
+        self.metrics.engine.height.set(checkpoint.height.0);
         self.height = checkpoint.height;
         let stored =
             SealedBatch { stored: batch.stored().clone(), signature: Some(signature.clone()) };

@@ -83,24 +83,12 @@ pub struct HttpMetrics {
 /// What the engine reports.
 #[derive(Debug)]
 pub struct EngineMetrics {
-    /// Turns of the core.
-    pub turns: Counter,
     /// Records per batch.
     pub batch_records: Histogram,
-    /// Inputs that wait.
-    pub queue_depth: Gauge,
-    /// Calls of `fdatasync` on the log.
-    pub fsyncs: Counter,
-    /// Bytes appended to the log.
-    pub log_bytes: Counter,
     /// Seconds to append a batch and make it durable.
     pub append_seconds: Histogram,
     /// Seconds to sign a checkpoint, the guard's write included.
     pub sign_seconds: Histogram,
-    /// Seconds of one turn of the core.
-    pub turn_seconds: Histogram,
-    /// Settlements that are not final here.
-    pub settlements_open: Gauge,
     /// The height of the last batch.
     pub height: Gauge<u64, AtomicU64>,
 }
@@ -217,29 +205,16 @@ impl HttpMetrics {
 impl EngineMetrics {
     fn registered(registry: &mut Registry) -> Self {
         let metrics = Self {
-            turns: Counter::default(),
             batch_records: Histogram::new(exponential_buckets(1.0, 2.0, 15)),
-            queue_depth: Gauge::default(),
-            fsyncs: Counter::default(),
-            log_bytes: Counter::default(),
             append_seconds: seconds(),
             sign_seconds: seconds(),
-            turn_seconds: seconds(),
-            settlements_open: Gauge::default(),
             height: Gauge::default(),
         };
-        registry.register("turns", "Turns of the core", metrics.turns.clone());
         registry.register("batch_records", "Records per batch", metrics.batch_records.clone());
-        registry.register("queue_depth", "Inputs that wait", metrics.queue_depth.clone());
-        registry.register("fsyncs", "Calls of fdatasync on the log", metrics.fsyncs.clone());
-        registry.register("log_bytes", "Bytes appended to the log", metrics.log_bytes.clone());
         let help = "Seconds to append a batch and make it durable";
         registry.register("append_seconds", help, metrics.append_seconds.clone());
         let help = "Seconds to sign a checkpoint";
         registry.register("sign_seconds", help, metrics.sign_seconds.clone());
-        registry.register("turn_seconds", "Seconds of one turn", metrics.turn_seconds.clone());
-        let help = "Settlements that are not final here";
-        registry.register("settlements_open", help, metrics.settlements_open.clone());
         registry.register("height", "Height of the last batch", metrics.height.clone());
         metrics
     }
@@ -283,7 +258,7 @@ mod tests {
     fn what_is_counted_and_what_is_fetched_is_in_the_text() {
         let metrics = Metrics::new();
         metrics.http.answered("GET", "/v1/status", 200, Duration::from_millis(3));
-        metrics.engine.turns.inc();
+        metrics.engine.height.set(1);
         metrics.engine.batch_records.observe(7.0);
         metrics.settlement_final(Outcome::Refunded);
         metrics.refused(Code::InsufficientFunds);
@@ -300,7 +275,7 @@ mod tests {
         let text = metrics.text();
         for line in [
             "quadrille_http_requests_total{method=\"GET\",route=\"/v1/status\",status=\"200\"} 1",
-            "quadrille_engine_turns_total 1",
+            "quadrille_engine_height 1",
             "quadrille_engine_batch_records_count 1",
             "quadrille_settlements_total{outcome=\"refunded\"} 1",
             "quadrille_refused_total{code=\"Q-1405\"} 1",

@@ -18,7 +18,7 @@ use super::effect::Event;
 use super::input::{Boot, Command, Guard, Input, Message, RequestId};
 use super::peers::{Place, place_of};
 use crate::error::{Code, Fault, Refusal};
-use crate::identity::Change;
+use crate::identity::{Change, Role};
 use crate::limits;
 use crate::log::{Evidence, FeedPage, ReceivedFrame, Record, Statement};
 use crate::sabotage::{Bug, planted};
@@ -91,10 +91,17 @@ impl Validator {
         Mode::Gathering(Box::new(Gathering { awaiting, guard, lost, ..Gathering::default() }))
     }
 
-    /// Everybody who may have heard us: an old log need not know whom we have met since.
+    /// Everybody who may have heard us: an old log need not know whom we have met since. A member
+    /// that is no validator and no notary keeps no log and has no feed.
     pub(super) fn acquaintances(&self) -> BTreeSet<Domain> {
-        let members = self.state.directory.members().map(|(domain, _)| domain);
-        members.filter(|domain| **domain != self.state.domain).cloned().collect()
+        let members = self.state.directory.members();
+        let others = members.filter(|(domain, _)| **domain != self.state.domain);
+        let listening = others.filter(|(domain, member)| {
+            let certificate = member.certificate();
+            let hears = certificate.has_role(Role::Validator) || certificate.has_role(Role::Notary);
+            hears || self.state.peers.contains_key(*domain)
+        });
+        listening.map(|(domain, _)| domain.clone()).collect()
     }
 
     pub(super) fn begin_recovery(&mut self, reason: String) {
