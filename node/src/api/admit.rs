@@ -125,7 +125,7 @@ fn closed(method: &Method, path: &str) -> Answered<Response> {
         return Err(ApiError::new(Code::UnknownRoute, path));
     }
     let mut response = ApiError::new(Code::WrongMethod, method.as_str()).into_response();
-    if let Ok(allow) = HeaderValue::from_str(&methods.join(", ")) {
+    if let Ok(allow) = HeaderValue::from_str(&methods.join(",")) {
         response.headers_mut().insert(ALLOW, allow);
     }
     Ok(response)
