@@ -26,7 +26,7 @@ use crate::engine::QUEUE_MOST;
 
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
-pub use options::{Api, Config, Engine, Holders, Mesh, Node, Settlement};
+pub use options::{Api, Config, Correspondents, Engine, Holders, Mesh, Node, Settlement};
 pub use template::template;
 pub use value::{LogFormat, StaticPeer};
 

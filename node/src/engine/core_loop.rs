@@ -227,8 +227,10 @@ impl CoreLoop {
         if members {
             self.shared.directory.store(Arc::new(state.directory.clone()));
         }
-        let partners = self.shared.relations.load().partners.len();
-        if relations || partners != state.peers.len() {
+        let known = self.shared.relations.load();
+        relations |= known.partners.len() != state.peers.len();
+        relations |= known.correspondents != state.books.correspondents.len();
+        if relations {
             self.shared.relations.store(Arc::new(Relations::of(state)));
         }
     }

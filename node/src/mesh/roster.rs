@@ -145,7 +145,7 @@ impl Roster {
         let inner = self.inner();
         let gateways = inner.gateways.iter();
         gateways
-            .filter(|(_, gateway)| gateway.record.record().services.contains(uai))
+            .filter(|(_, gateway)| gateway.record.record().assets().any(|asset| asset == uai))
             .map(|(domain, _)| domain.clone())
             .collect()
     }

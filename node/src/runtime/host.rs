@@ -20,15 +20,16 @@ use quadrille_protocol::log::{
     Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::market::{OfferNotice, verify_live};
-use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time, Uai};
+use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time};
 use quadrille_protocol::validator::{Command, Input, Message};
 use tokio::sync::mpsc;
 
 use super::book::OwnBook;
 use super::rotations::OwnRotations;
+use crate::config::Correspondents;
 use crate::engine::{Clock, Engine};
 use crate::feeds::Feeds;
-use crate::mesh::host::{Acceptance, Host, LiveOffers, Standing};
+use crate::mesh::host::{Acceptance, Host, LiveOffers, Published, Standing};
 use crate::mesh::wire::Wire;
 use crate::signer::Signer;
 
@@ -51,6 +52,7 @@ pub struct NodeHost {
     /// Domains that the operator wants a session with, whatever the books say.
     wanted: Vec<Domain>,
     book: OwnBook,
+    correspondents: Correspondents,
 }
 
 /// What a host is made of.
@@ -73,6 +75,8 @@ pub struct HostParts {
     pub wanted: Vec<Domain>,
     /// Our live offers, for late joiners.
     pub book: OwnBook,
+    /// What is told of our correspondent ledgers.
+    pub correspondents: Correspondents,
 }
 
 impl NodeHost {
@@ -89,6 +93,7 @@ impl NodeHost {
             rotations,
             wanted,
             book,
+            correspondents,
         } = parts;
         Self {
             engine,
@@ -101,6 +106,7 @@ impl NodeHost {
             revocations: Mutex::default(),
             wanted,
             book,
+            correspondents,
         }
     }
 
@@ -240,8 +246,15 @@ impl Host for NodeHost {
         latest.map_or(Epoch(1), |(epoch, _)| epoch)
     }
 
-    fn services(&self) -> Vec<Uai> {
-        self.engine.relations().assets.clone()
+    fn published(&self) -> Published {
+        let relations = self.engine.relations();
+        let Correspondents { publish, conceal } = &self.correspondents;
+        let mut dealings = relations.dealings.clone();
+        for dealing in &mut dealings {
+            dealing.accepts.retain(|peer| !conceal.contains(peer));
+        }
+        let transit = relations.transit.filter(|_| *publish);
+        Published { transit, named: *publish, dealings }
     }
 
     fn standing(&self, domain: &Domain) -> Standing {

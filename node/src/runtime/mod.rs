@@ -181,6 +181,7 @@ impl Node {
             rotations,
             wanted: setup.wanted.clone(),
             book: OwnBook::new(index.clone(), evidence.clone()),
+            correspondents: setup.config.correspondents.clone(),
         });
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::identity::{GatewayRecord, Service};
 use quadrille_protocol::types::{Domain, Uai};
 
-use crate::api::dto::{Connection, GatewayView};
+use crate::api::dto::{Connection, GatewayView, ServiceView};
 use crate::api::ports::{Mesh, MeshPeer};
 use crate::engine::Clock;
 use crate::mesh::{MeshHandle, PeerId};
@@ -59,7 +60,9 @@ impl Mesh for MeshPort {
             domain: record.domain.clone(),
             peer_id: peer.to_string(),
             addresses: record.addresses.iter().map(ToString::to_string).collect(),
-            services: record.services.iter().cloned().collect(),
+            services: record.services.iter().map(|service| service_view(record, service)).collect(),
+            transit: record.transit,
+            names_correspondents: record.correspondents.is_some(),
             sequence: record.sequence.to_string(),
             valid_until: record.expires,
         }))
@@ -67,6 +70,14 @@ impl Mesh for MeshPort {
 
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal> {
         self.mesh.providers(asset).await
+    }
+}
+
+fn service_view(record: &GatewayRecord, service: &Service) -> ServiceView {
+    ServiceView {
+        asset: service.asset.clone(),
+        fee: service.fee.map(Into::into),
+        accepts: record.accepted(service).cloned().collect(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration as Span;
 
+use quadrille_node::config::Config;
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
 use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Order as Direction};
@@ -221,6 +222,7 @@ impl Bank {
             ),
             wanted: vec![],
             book: OwnBook::new(index.clone(), evidence),
+            correspondents: Config::defaults(Path::new("")).correspondents,
         });
         let host = Arc::new(host);
         self.running = Some(Up { running, host, index, indexer, log: reader, signer: local });

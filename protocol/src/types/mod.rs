@@ -7,6 +7,7 @@ mod amount;
 mod asset;
 mod bounded;
 mod domain;
+mod fee;
 mod id;
 mod recent;
 mod table;
@@ -17,6 +18,7 @@ pub use asset::{AssetCode, AssetPair, Uai};
 pub use bounded::{Bounded, Bytes, Detail, Text};
 pub(crate) use domain::shown;
 pub use domain::{Domain, Holder, Network};
+pub use fee::Fee;
 pub use id::{
     AgreementNumber, Epoch, Hash, HashLock, Height, KeyId, Nonce, OrderId, Sequence, SettlementId,
     TakeId, Ubi,

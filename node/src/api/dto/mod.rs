@@ -36,8 +36,8 @@ pub use ledgers::{
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
 pub use node::{CheckpointView, LogHead, LogLevel, NotReady, Status};
 pub use peers::{
-    Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
-    TrustLimit, TrustLine,
+    Connection, ExposureView, FeeView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
+    ServiceView, TrustLimit, TrustLine,
 };
 pub use settlements::{
     LegView, PartyRole, SettlementOutcome, SettlementState, SettlementSummary, SettlementView,
