@@ -58,5 +58,7 @@ fn dealing(state: &State, asset: &Uai) -> Dealing {
     let accepted = ours.filter(|(_, known)| !known.limit.is_zero() || !known.owe.is_zero());
     let accepts = accepted.map(|((peer, _), _)| peer);
     let accepts = accepts.filter(|peer| !state.peer(peer).is_some_and(|known| known.suspended));
-    Dealing { asset: asset.clone(), fee: None, accepts: accepts.cloned().collect() }
+    let passes = state.transit.is_some();
+    let fee = passes.then(|| state.fees.get(asset).copied().unwrap_or_default());
+    Dealing { asset: asset.clone(), fee, accepts: accepts.cloned().collect() }
 }

@@ -130,6 +130,12 @@ pub const ADDRESS_BYTES: usize = 256;
 pub const GATEWAY_SERVICES: usize = 32;
 /// Correspondents a gateway record may name: as many as a service has bits for them.
 pub const GATEWAY_CORRESPONDENTS: usize = u64::BITS as usize;
+/// Offers of one pair that paths are looked for over: the best.
+pub const PATH_OFFERS: usize = 32;
+/// Steps that one search for paths considers.
+pub const PATH_LABELS: usize = 200_000;
+/// Ways on from one place that a search keeps in each round: the cheapest.
+pub const PATH_LABELS_PER_PLACE: usize = 32;
 /// Largest gateway record without its signature: what it names is cut to fit.
 pub const GATEWAY_RECORD_BYTES: usize = DIRECTORY_RECORD_BYTES - 3_584;
 /// Parts (`/name` or `/name/value`) of one network address.

@@ -1,6 +1,5 @@
 //! Banks with a log, an index, a signer and an engine each, and channels for sessions.
 
-use quadrille_protocol::types::{Bounded, Country, Hash};
 use std::future::Future;
 use std::io;
 use std::num::NonZeroU32;

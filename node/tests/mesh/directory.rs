@@ -6,7 +6,8 @@ use quadrille_node::mesh::MeshConfig;
 use quadrille_node::mesh::host::Published;
 use quadrille_protocol::error::Code;
 use quadrille_protocol::identity::Dealing;
-use quadrille_protocol::types::{Amount, Fee, Ubi};
+use quadrille_protocol::payment::Fee;
+use quadrille_protocol::types::{Amount, Ubi};
 
 use crate::gossip::asset;
 use crate::support::*;

@@ -21,8 +21,9 @@ use crate::crypto::hash::Tag;
 use crate::crypto::suite::{Signature, Signatures};
 use crate::error::Refusal;
 use crate::limits;
+use crate::payment::Fee;
 use crate::refuse;
-use crate::types::{Bounded, Bytes, Domain, Epoch, Fee, Network, Time, Uai, Ubi};
+use crate::types::{Bounded, Bytes, Domain, Epoch, Network, Time, Uai, Ubi};
 
 /// A node that speaks for a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -8,7 +8,6 @@ mod asset;
 mod bounded;
 mod country;
 mod domain;
-mod fee;
 mod id;
 mod recent;
 mod table;
@@ -20,7 +19,6 @@ pub use bounded::{Bounded, Bytes, Detail, Text};
 pub use country::Country;
 pub(crate) use domain::shown;
 pub use domain::{Domain, Holder, Network};
-pub use fee::Fee;
 pub use id::{
     AgreementNumber, Epoch, Hash, HashLock, Height, KeyId, Nonce, OrderId, Sequence, SettlementId,
     TakeId, Ubi,

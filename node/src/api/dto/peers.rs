@@ -1,6 +1,7 @@
 //! Peers, trust and members.
 
-use quadrille_protocol::types::{Amount, Domain, Epoch, Fee, Sequence, Time, Uai, Ubi};
+use quadrille_protocol::payment::Fee;
+use quadrille_protocol::types::{Amount, Domain, Epoch, Sequence, Time, Uai, Ubi};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

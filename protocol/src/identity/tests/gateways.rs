@@ -1,6 +1,7 @@
 use super::*;
 use crate::limits;
-use crate::types::{Fee, Hash, Uai};
+use crate::payment::Fee;
+use crate::types::{Hash, Uai};
 use std::collections::BTreeSet;
 
 fn record() -> GatewayRecord {
