@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::payment::Plan;
 use quadrille_protocol::types::{Domain, Time, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 
@@ -30,6 +31,8 @@ pub type Look = Box<dyn FnOnce(&Validator) + Send>;
 pub trait Core: Send + Sync + 'static {
     /// Verifies an order and has it decided.
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError>;
+    /// Verifies a payment to another bank and has it decided and made by a plan.
+    async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError>;
     /// Verifies an opening and has it decided.
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError>;
     /// Has an operator's command carried out.
@@ -42,6 +45,10 @@ pub trait Core: Send + Sync + 'static {
 impl Core for Engine {
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         Engine::order(self, order).await
+    }
+
+    async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {
+        Engine::pay(self, order, plan).await
     }
 
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError> {

@@ -192,6 +192,7 @@ impl CoreLoop {
         self.waiting.insert(id, waiting);
         match request {
             Request::Order(order) => Input::Order { request: id, order },
+            Request::Pay(order, plan) => Input::Pay { request: id, order, plan },
             Request::Open(opening) => Input::Open { request: id, opening },
             Request::Command(command) => Input::Command { request: id, command },
         }
