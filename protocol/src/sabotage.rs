@@ -34,6 +34,8 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// An answer about a name is used beyond its life.
+    NameCachedTooLong,
 }
 
 impl Bug {
