@@ -361,6 +361,15 @@ codes! {
     2507 QuestionRefused "peer does not answer this question to us",
         "Ask the peer to admit this domain.";
 
+    2601 FeeTooLow "less than the fee for passing it on", "Look for the way again: fees have changed.";
+    2602 CostTooHigh "costs more than the payer allows", "Allow more, or wait for a better price.";
+    2603 OfferSelects "offer selects among takes and cannot be part of a payment",
+        "Look for another way.";
+    2604 BadRoute "route is no way of making this payment", "Look for the way again.";
+    2605 NoRoute "no way to make this payment", "See the message: trust, asset, cost or length.";
+    2606 TravelDataMissing "travel rule asks for the data of payer and payee",
+        "Register the payer's identity at its bank and name the payee with --beneficiary.";
+    2607 EnclosureUnopened "enclosed data were not opened", "Send the payment again.";
     2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
         "Seal again just what the agreement names.";
 }

@@ -1,4 +1,10 @@
-//! Payments and what is around them. The settlement engine moves the money; here is what has to
-//! be known before an agreement can be drawn up.
+//! Payments to other banks: the ways they can take, what those cost, what travels with them, and
+//! to whom.
+//!
+//! The holder signs what must arrive and what it may cost; the bank finds the ways. Everything
+//! here is pure: the validator acts on plans, the edge and the simulator make them.
 
 pub mod name;
+pub mod plan;
+
+pub use plan::{Fee, Finding, Hop, Opened, Plan, Route};

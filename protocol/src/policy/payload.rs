@@ -13,12 +13,15 @@ use std::fmt;
 use bincode::{Decode, Encode};
 
 use super::ivms101::Ivms101;
+use super::travel::{self, Paid};
 use crate::codec;
 use crate::crypto::hash::{Tag, hash, hash_of};
 use crate::crypto::seal::{self, CryptoRng, Sealed, SealingKey, SealingPublicKey};
 use crate::error::{Code, Refusal};
 use crate::limits;
-use crate::types::{Hash, Text};
+use crate::payment::Opened;
+use crate::settlement::agreement::Enclosure;
+use crate::types::{Domain, Hash, Text};
 
 /// A memo for the payee.
 pub type Memo = Text<{ limits::MEMO_BYTES }>;
@@ -79,6 +82,38 @@ impl Payload {
         let hash = self.hash();
         let sealed = seal::seal(to, Tag::Payload.prefix(), hash.as_bytes(), &bytes, rng)?;
         Ok((hash, sealed))
+    }
+
+    /// Seals it to `to`, whose sealing key is `key`, as an agreement encloses it.
+    ///
+    /// # Errors
+    /// Those of [`Payload::seal`].
+    pub fn enclose(
+        &self,
+        to: Domain,
+        key: &SealingPublicKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Enclosure, Refusal> {
+        let (hash, sealed) = self.seal(key, rng)?;
+        Ok(Enclosure { to, hash, sealed })
+    }
+
+    /// What the receiving edge finds in an enclosure: opened, with the travel rule's data
+    /// checked, and passed by `screen`. The refusal is the reason with which the bank declines.
+    ///
+    /// # Errors
+    /// Those of [`Payload::open`], of [`travel::check`] and of `screen`.
+    pub fn find(
+        key: &SealingKey,
+        enclosure: &Enclosure,
+        paid: &Paid<'_>,
+        screen: impl FnOnce(&Self) -> Result<(), Refusal>,
+    ) -> Result<(Self, Opened), Refusal> {
+        let payload = Self::open(key, &enclosure.hash, &enclosure.sealed)?;
+        travel::check(Some(&payload), paid)?;
+        screen(&payload)?;
+        let opened = Opened { hash: enclosure.hash, travel: payload.travel.is_some() };
+        Ok((payload, opened))
     }
 
     /// Opens what was sealed to `key`'s owner under `hash`.

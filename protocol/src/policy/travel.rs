@@ -1,4 +1,4 @@
-//! The travel rule: above an amount that is set per asset, a payment says who pays whom.
+//! The travel rule: from an amount on that is set per asset, a payment says who pays whom.
 //!
 //! The same checks run at the payer's bank, before anything is set aside, and at the payee's
 //! bank, before it locks. Data that came although none were wanted must be well formed too.
@@ -13,10 +13,10 @@ use crate::identity::Lei;
 use crate::refuse;
 use crate::types::{Amount, Bounded, Domain, Text, Time, Ubi};
 
-/// Whether a payment of `amount` must say who pays whom: it is above the threshold.
+/// Whether a payment of `amount` must say who pays whom: it reaches the threshold.
 #[must_use]
 pub fn required(amount: Amount, threshold: Option<Amount>) -> bool {
-    threshold.is_some_and(|threshold| amount > threshold)
+    threshold.is_some_and(|threshold| amount >= threshold && !amount.is_zero())
 }
 
 /// What is known of a payment whose data are checked.
@@ -35,13 +35,13 @@ pub struct Paid<'a> {
 /// Checks what came with a payment.
 ///
 /// # Errors
-/// `Q-1703` with the missing field; `Q-1704` with the bad one; `Q-1705` when the data name
+/// `Q-2606` none although they are asked for; `Q-1703` with the missing field; `Q-1704` with the bad one; `Q-1705` when the data name
 /// another account than the one that receives.
 pub fn check(payload: Option<&Payload>, paid: &Paid<'_>) -> Result<(), Refusal> {
     let Some(data) = payload.and_then(|payload| payload.travel.as_deref()) else {
         if required(paid.amount, paid.threshold) {
-            let above = paid.threshold.unwrap_or(Amount::ZERO);
-            refuse!(TravelFieldMissing, "originator: wanted above {above} minor units");
+            let from = paid.threshold.unwrap_or(Amount::ZERO);
+            refuse!(TravelDataMissing, "originator, beneficiary: asked for from {from} on");
         }
         return Ok(());
     };
@@ -162,17 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn data_are_wanted_above_the_threshold_and_not_at_it() {
+    fn data_are_wanted_from_the_threshold_on() {
         let to = Ubi([2; 32]);
         assert_eq!(check(None, &paid(1_000, None, &to)), Ok(()));
-        assert_eq!(check(None, &paid(1_000, Some(1_000), &to)), Ok(()));
-        let refusal = check(None, &paid(1_001, Some(1_000), &to)).unwrap_err();
-        assert_eq!(refusal.code, Code::TravelFieldMissing);
-        assert!(refusal.what.starts_with("originator: "));
+        assert_eq!(check(None, &paid(999, Some(1_000), &to)), Ok(()));
+        let refusal = check(None, &paid(1_000, Some(1_000), &to)).unwrap_err();
+        assert_eq!(refusal.code, Code::TravelDataMissing);
         assert_eq!(check(Some(&payload(2)), &paid(1_001, Some(1_000), &to)), Ok(()));
         let bare = Payload { travel: None, ..payload(2) };
         let refusal = check(Some(&bare), &paid(1, Some(0), &to)).unwrap_err();
-        assert_eq!(refusal.code, Code::TravelFieldMissing);
+        assert_eq!(refusal.code, Code::TravelDataMissing);
     }
 
     #[test]

@@ -128,7 +128,11 @@ impl State {
             | Record::Recovered(_)
             | Record::Recovering { .. }
             | Record::Shown(_)
-            | Record::Restored => true,
+            | Record::Restored
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Netting(_) => true,
+            Record::Routed { payment, .. } => self.payments.contains_key(payment),
         }
     }
 
