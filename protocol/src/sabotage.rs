@@ -42,6 +42,8 @@ pub enum Bug {
     EnclosureNotBound,
     /// The payee's KYC tier is not checked when a payment comes through others.
     TierSkippedOnRoute,
+    /// An answer about a name is used beyond its life.
+    NameCachedTooLong,
 }
 
 impl Bug {

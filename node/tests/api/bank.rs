@@ -19,7 +19,8 @@ use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{SignedOpening, SignedOrder, VerifiedOrder};
+use quadrille_protocol::payment::Plan;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Command, Input};
 
@@ -126,17 +127,28 @@ impl FakeCore {
     }
 }
 
-#[async_trait]
-impl Core for FakeCore {
-    async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
+impl FakeCore {
+    fn verified(&self, order: SignedOrder) -> Result<VerifiedOrder, Refusal> {
         let index = &self.memories[self.bank].index;
         let key = |id: &KeyId| index.key(id).unwrap();
         let unknown = || Refusal::new(quadrille_protocol::error::Code::WrongKey, "no such key");
         let first = key(&order.key).ok_or_else(unknown)?;
         let second = order.second.as_ref().and_then(|(id, _)| key(id));
         let network: Network = "test-net".parse().unwrap();
-        let verified = order.verify(&network, &first, second.as_ref(), &HybridSignatures)?;
-        self.request(|request| Input::Order { request, order: Box::new(verified) }).await
+        order.verify(&network, &first, second.as_ref(), &HybridSignatures)
+    }
+}
+
+#[async_trait]
+impl Core for FakeCore {
+    async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
+        let order = Box::new(self.verified(order)?);
+        self.request(|request| Input::Order { request, order }).await
+    }
+
+    async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {
+        let (order, plan) = (Box::new(self.verified(order)?), Box::new(plan));
+        self.request(|request| Input::Pay { request, order, plan }).await
     }
 
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError> {
