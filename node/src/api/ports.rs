@@ -13,15 +13,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
-use quadrille_protocol::payment::Plan;
-use quadrille_protocol::types::{Domain, Time, Uai};
+use quadrille_protocol::ledger::{Payment, SignedOpening, SignedOrder};
+use quadrille_protocol::payment::{Plan, Wanted, Way};
+use quadrille_protocol::types::{Domain, Time, Uai, Ubi};
 use quadrille_protocol::validator::{Command, Validator};
 
 use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
 use crate::index::{BatchSource, Index};
+use crate::payments::{Enclosed, Payments};
 
 /// A look at the validator's state.
 pub type Look = Box<dyn FnOnce(&Validator) + Send>;
@@ -61,6 +62,36 @@ impl Core for Engine {
 
     async fn look(&self, look: Look) -> Result<(), EngineError> {
         self.read(look).await
+    }
+}
+
+/// Finds the ways of payments to other banks.
+#[async_trait]
+pub trait Payer: Send + Sync + 'static {
+    /// The ways for what is wanted, the cheapest first.
+    async fn ways(&self, wanted: Wanted) -> Result<Vec<Way>, Refusal>;
+    /// How a payment from this ledger is to be made, and what travels with it.
+    async fn plan(
+        &self,
+        payer: Ubi,
+        payment: &Payment,
+        enclosed: Enclosed,
+    ) -> Result<Plan, Refusal>;
+}
+
+#[async_trait]
+impl Payer for Payments {
+    async fn ways(&self, wanted: Wanted) -> Result<Vec<Way>, Refusal> {
+        Payments::ways(self, wanted).await
+    }
+
+    async fn plan(
+        &self,
+        payer: Ubi,
+        payment: &Payment,
+        enclosed: Enclosed,
+    ) -> Result<Plan, Refusal> {
+        Payments::plan(self, payer, payment, enclosed).await
     }
 }
 

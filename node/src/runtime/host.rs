@@ -31,6 +31,7 @@ use crate::engine::{Clock, Engine};
 use crate::feeds::Feeds;
 use crate::mesh::host::{Acceptance, Host, LiveOffers, Published, Standing};
 use crate::mesh::wire::Wire;
+use crate::payments::Opener;
 use crate::signer::Signer;
 
 /// Pairs that we say we want to hear of, at most.
@@ -53,6 +54,7 @@ pub struct NodeHost {
     wanted: Vec<Domain>,
     book: OwnBook,
     correspondents: Correspondents,
+    opener: Opener,
 }
 
 /// What a host is made of.
@@ -77,6 +79,8 @@ pub struct HostParts {
     pub book: OwnBook,
     /// What is told of our correspondent ledgers.
     pub correspondents: Correspondents,
+    /// Opens what comes sealed to us.
+    pub opener: Opener,
 }
 
 impl NodeHost {
@@ -94,6 +98,7 @@ impl NodeHost {
             wanted,
             book,
             correspondents,
+            opener,
         } = parts;
         Self {
             engine,
@@ -107,6 +112,7 @@ impl NodeHost {
             wanted,
             book,
             correspondents,
+            opener,
         }
     }
 
@@ -159,7 +165,8 @@ impl NodeHost {
                 Some(_) | None => None,
             })
             .collect();
-        self.put(Input::Frame { frame: Box::new(frame), findings: Vec::new() }).await?;
+        let findings = self.opener.findings(&frame).await?;
+        self.put(Input::Frame { frame: Box::new(frame), findings }).await?;
         for signed in rotations {
             let directory = self.engine.directory();
             let verified = self.anchors.verify_rotation(&signed, &directory, &HybridSignatures)?;

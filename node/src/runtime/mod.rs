@@ -41,6 +41,7 @@ use crate::files::{self, Access};
 use crate::index::{INDEX_QUEUE, Index, Indexer};
 use crate::log_store::{LogReader, LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
+use crate::payments::{Opener, Payments};
 use crate::signer::Signer;
 use crate::telemetry::{Levels, Metrics};
 
@@ -171,6 +172,8 @@ impl Node {
         let engine = running.engine.clone();
         let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
         let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
+        let key = setup.sealing_key();
+        let opener = Opener::new(engine.clone(), clock.clone(), key, None);
         let host = NodeHost::new(HostParts {
             engine: engine.clone(),
             feeds: running.feeds.clone(),
@@ -182,12 +185,16 @@ impl Node {
             wanted: setup.wanted.clone(),
             book: OwnBook::new(index.clone(), evidence.clone()),
             correspondents: setup.config.correspondents.clone(),
+            opener,
         });
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
+        let people = Arc::new(crate::payments::Nobody);
+        let payments = Payments::new(engine.clone(), mesh.clone(), clock.clone(), people);
         let node = api::Node {
             core: Arc::new(engine.clone()),
+            payer: Arc::new(payments),
             history: History::new(index, Arc::new(log)),
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libp2p::Multiaddr;
+use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
@@ -86,6 +87,12 @@ impl Setup {
     #[must_use]
     pub fn gateway_seed(&self) -> Zeroizing<[u8; 32]> {
         self.keys.gateway_seed.clone()
+    }
+
+    /// What opens payloads that are sealed to us.
+    #[must_use]
+    pub fn sealing_key(&self) -> SealingKey {
+        SealingKey::generate(&self.keys.sealing.to_bytes())
     }
 
     /// The signer over our keys, with its guard.
