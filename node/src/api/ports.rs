@@ -30,6 +30,8 @@ pub type Look = Box<dyn FnOnce(&Validator) + Send>;
 /// The engine.
 #[async_trait]
 pub trait Core: Send + Sync + 'static {
+    /// Our domain.
+    fn domain(&self) -> Domain;
     /// Verifies an order and has it decided.
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError>;
     /// Verifies a payment to another bank and has it decided and made by a plan.
@@ -44,6 +46,10 @@ pub trait Core: Send + Sync + 'static {
 
 #[async_trait]
 impl Core for Engine {
+    fn domain(&self) -> Domain {
+        Engine::domain(self).clone()
+    }
+
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         Engine::order(self, order).await
     }

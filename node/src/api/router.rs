@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::access::{Access, access_to};
 use super::dto::Problem;
-use super::handlers::{assets, events, ledgers, market, node, peers, settlements};
+use super::handlers::{assets, events, ledgers, market, node, payments, peers, settlements};
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
 use super::{admit, dto};
@@ -93,6 +93,12 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(peers::set_trust, peers::end_trust))
         .routes(routes!(peers::members))
         .routes(routes!(peers::gateway))
+        .routes(routes!(payments::post))
+        .routes(routes!(payments::show))
+        .routes(routes!(payments::paths))
+        .routes(routes!(payments::correspondents))
+        .routes(routes!(payments::set_transit))
+        .routes(routes!(payments::set_fee))
         .routes(routes!(events::stream));
     finish(router.get_openapi_mut());
     router

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use quadrille_node::api::dto::{Connection, GatewayView};
-use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer};
+use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer, Payer};
 use quadrille_node::api::tokens::{self, Role, Tokens};
 use quadrille_node::api::{ApiSettings, Node, Server};
 use quadrille_node::engine::{Answer, EngineError};
 use quadrille_node::index::{BatchSource, Index};
 use quadrille_node::log_store::SealedBatch;
+use quadrille_node::payments::Enclosed;
 use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::Refusal;
+use quadrille_protocol::ledger::Payment;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder, VerifiedOrder};
-use quadrille_protocol::payment::Plan;
+use quadrille_protocol::payment::{Plan, Wanted as PathWanted, Way};
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Command, Input};
 
@@ -141,6 +143,10 @@ impl FakeCore {
 
 #[async_trait]
 impl Core for FakeCore {
+    fn domain(&self) -> Domain {
+        self.world.lock().unwrap().net.banks[self.bank].validator.state().domain.clone()
+    }
+
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         let order = Box::new(self.verified(order)?);
         self.request(|request| Input::Order { request, order }).await
@@ -164,6 +170,20 @@ impl Core for FakeCore {
         let market = self.world.lock().unwrap();
         look(&market.net.banks[self.bank].validator);
         Ok(())
+    }
+}
+
+/// Every payment goes from bank to bank.
+struct FakePayer;
+
+#[async_trait]
+impl Payer for FakePayer {
+    async fn ways(&self, _: PathWanted) -> Result<Vec<Way>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn plan(&self, _: Ubi, payment: &Payment, _: Enclosed) -> Result<Plan, Refusal> {
+        Ok(Plan::direct(payment))
     }
 }
 
@@ -257,6 +277,7 @@ impl Town {
             let node = Node {
                 core: Arc::new(core),
                 history: History::new(memory.index.clone(), Arc::new(memory.log.clone())),
+                payer: Arc::new(FakePayer),
                 mesh: Arc::new(FakeMesh(domains[1 - bank].clone())),
                 tokens: Arc::new(Tokens::new(token_file.clone())),
                 metrics: metrics.clone(),

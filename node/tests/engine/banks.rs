@@ -15,11 +15,13 @@ use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
+use quadrille_node::payments::Opener;
 use quadrille_node::runtime::{HostParts, NodeHost, OwnBook, OwnRotations, open};
 use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
+use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
 use quadrille_protocol::identity::{
     Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, Rotation, SignedCertificate,
@@ -207,6 +209,8 @@ impl Bank {
         })
         .unwrap();
         let evidence = Arc::new(Evidences::new(reader.clone(), index.clone()));
+        let key = SealingKey::generate(&[7; 32]);
+        let opener = Opener::new(running.engine.clone(), clock.clone(), key, None);
         let host = NodeHost::new(HostParts {
             engine: running.engine.clone(),
             feeds: running.feeds.clone(),
@@ -222,6 +226,7 @@ impl Bank {
             ),
             wanted: vec![],
             book: OwnBook::new(index.clone(), evidence),
+            opener,
             correspondents: Config::defaults(Path::new("")).correspondents,
         });
         let host = Arc::new(host);

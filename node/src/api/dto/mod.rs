@@ -21,6 +21,7 @@ mod events;
 mod ledgers;
 mod market;
 mod node;
+mod payments;
 mod peers;
 mod settlements;
 
@@ -35,6 +36,10 @@ pub use ledgers::{
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
 pub use node::{CheckpointView, LogHead, LogLevel, NotReady, Status};
+pub use payments::{
+    CorrespondentsView, NewPayment, PathBy, PathLegView, PathView, PaymentState, PaymentTermsView,
+    PaymentView, RefusalView, TransitLedger, TryView,
+};
 pub use peers::{
     Connection, ExposureView, FeeView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
     ServiceView, TrustLimit, TrustLine,
