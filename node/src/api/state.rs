@@ -19,6 +19,7 @@ use super::rate::{Buckets, Rate};
 use super::tokens::Tokens;
 use crate::engine::Answer;
 use crate::telemetry::{Levels, Metrics};
+use crate::vault::Vault;
 
 /// How long a question about the past waits for the index to come to what is durable now.
 const INDEX_WAIT: Duration = Duration::from_secs(2);
@@ -87,6 +88,8 @@ pub struct Node {
     pub history: History,
     /// The mesh.
     pub mesh: Arc<dyn Mesh>,
+    /// Holders' personal data, sealed.
+    pub vault: Arc<Vault>,
     /// Who may use the interface.
     pub tokens: Arc<Tokens>,
     /// What is counted.

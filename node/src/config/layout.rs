@@ -37,6 +37,8 @@ paths! {
     snapshots "snapshots";
     /// The index, which is rebuilt from the log.
     index "index";
+    /// Holders' personal data, sealed.
+    vault "vault";
     /// The hashed bearer tokens.
     tokens "tokens.toml";
     /// Where the running node is reached.

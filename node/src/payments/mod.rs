@@ -15,29 +15,37 @@ mod receive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::future::join_all;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::payment::{Atlas, NoWay, Wanted, Way, find};
-use quadrille_protocol::policy::ivms101::Person;
-use quadrille_protocol::types::{Domain, Uai, Ubi};
+use quadrille_protocol::types::{Domain, Uai};
+use quadrille_protocol::validator::Validator;
 
+use crate::compliance::Screening;
 use crate::engine::{Clock, Engine, EngineError};
 use crate::mesh::MeshHandle;
+use crate::vault::Vault;
 
 pub use plan::Enclosed;
-pub use receive::{Opener, Screen};
+pub use receive::Opener;
 
 /// Members whose gateway records are looked up for one search, at most.
 const LOOKUPS: usize = 16;
 /// Longest time for these.
 const LOOKUP: Duration = Duration::from_secs(3);
 
-/// Who a holder of ours is.
-#[async_trait]
-pub trait People: Send + Sync + 'static {
-    /// The person behind a ledger; none when the bank has no data.
-    async fn person(&self, ledger: &Ubi) -> Result<Option<Person>, Refusal>;
+/// What finding ways and making plans needs.
+pub struct PaymentParts {
+    /// The engine.
+    pub engine: Engine,
+    /// The mesh.
+    pub mesh: MeshHandle,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Our holders' data.
+    pub vault: Arc<Vault>,
+    /// The bank's own rules.
+    pub screening: Arc<Screening>,
 }
 
 /// Finds ways and makes plans. Cheap to clone.
@@ -46,19 +54,16 @@ pub struct Payments {
     engine: Engine,
     mesh: MeshHandle,
     clock: Arc<dyn Clock>,
-    people: Arc<dyn People>,
+    vault: Arc<Vault>,
+    screening: Arc<Screening>,
 }
 
 impl Payments {
     /// Of these parts.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        mesh: MeshHandle,
-        clock: Arc<dyn Clock>,
-        people: Arc<dyn People>,
-    ) -> Self {
-        Self { engine, mesh, clock, people }
+    pub fn new(parts: PaymentParts) -> Self {
+        let PaymentParts { engine, mesh, clock, vault, screening } = parts;
+        Self { engine, mesh, clock, vault, screening }
     }
 
     /// The ways for what is wanted, the cheapest first.
@@ -80,7 +85,7 @@ impl Payments {
         self.look_up_missing(payee).await;
         let now = self.clock.now();
         let own = self.engine.domain().clone();
-        let look = move |validator: &quadrille_protocol::validator::Validator| {
+        let look = move |validator: &Validator| {
             let mut atlas = Atlas::new(own.clone());
             atlas.add_book(validator.book(), now);
             // Whoever owes us takes its own obligations from us.
@@ -124,16 +129,6 @@ impl Payments {
             }
         });
         join_all(lookups.collect::<Vec<_>>()).await;
-    }
-}
-
-/// Nobody's data: for a bank that keeps none.
-pub struct Nobody;
-
-#[async_trait]
-impl People for Nobody {
-    async fn person(&self, _: &Ubi) -> Result<Option<Person>, Refusal> {
-        Ok(None)
     }
 }
 

@@ -12,9 +12,11 @@ use quadrille_protocol::policy::payload::{Memo, Payload};
 use quadrille_protocol::policy::travel::{self, Paid, Side};
 use quadrille_protocol::refuse;
 use quadrille_protocol::settlement::{Account, Enclosure};
-use quadrille_protocol::types::{Domain, OrderId, Ubi};
+use quadrille_protocol::types::{Domain, Hash, OrderId, Ubi};
+use quadrille_protocol::validator::Validator;
 
 use super::{Payments, untold};
+use crate::compliance::{Direction, Facts};
 use crate::engine::EngineError;
 use crate::mesh::ask::{Answer, Question};
 
@@ -105,7 +107,7 @@ impl Payments {
     }
 
     async fn own_account(&self, offer: OrderId) -> Result<Ubi, Refusal> {
-        let look = move |validator: &quadrille_protocol::validator::Validator| {
+        let look = move |validator: &Validator| {
             let known = validator.state().offers.get(&offer);
             known.map(quadrille_protocol::market::Offer::ledger)
         };
@@ -140,17 +142,30 @@ impl Payments {
             refuse!(EnclosureDiffers, "the memo is not the one that the order names");
         }
         let asset = payment.asset.clone();
-        let look = move |validator: &quadrille_protocol::validator::Validator| {
-            validator.state().travel_rules.get(&asset).copied()
+        let look = move |validator: &Validator| {
+            let state = validator.state();
+            let ledger = state.books.ledgers.get(&payer);
+            let holder = ledger.map(|known| (known.holder.to_string(), known.parameters.identity));
+            (state.travel_rules.get(&asset).copied(), holder)
         };
-        let threshold = self.engine.read(look).await.map_err(EngineError::refusal)?;
+        let (threshold, holder) = self.engine.read(look).await.map_err(EngineError::refusal)?;
+        let (holder, identity) =
+            holder.ok_or_else(|| Refusal::new(Code::UnknownLedger, payer.to_string()))?;
         if let Some(beneficiary) = beneficiary {
-            let data = self.travel_data(payer, payment, &beneficiary).await?;
+            let data = self.travel_data((payer, identity), payment, &beneficiary).await?;
             payload.travel = data.map(Box::new);
         }
         let now = self.clock.now();
         let paid = Paid { amount: payment.amount, threshold, to: &payment.to.ledger, now };
         travel::check(Some(&payload), &paid)?;
+        let facts = Facts {
+            direction: Direction::Out,
+            from: holder,
+            to: format!("{}@{}", payment.to.ledger, payment.to.domain),
+            asset: payment.asset.clone(),
+            amount: payment.amount,
+        };
+        self.screening.check(&facts, Some(&payload)).await?;
         if payload.travel.is_none() && payload.memo.as_str().is_empty() {
             return Ok(None);
         }
@@ -168,11 +183,16 @@ impl Payments {
     /// Who pays whom, when we know who our holder is.
     async fn travel_data(
         &self,
-        payer: Ubi,
+        (payer, identity): (Ubi, Hash),
         payment: &Payment,
         beneficiary: &Person,
     ) -> Result<Option<Ivms101>, Refusal> {
-        let Some(originator) = self.people.person(&payer).await? else { return Ok(None) };
+        if identity == Hash::ZERO {
+            return Ok(None);
+        }
+        let vault = self.vault.clone();
+        let read = move || vault.read(&payer, &identity);
+        let originator = self.engine.verifier().run(read).await?.person;
         let (own, other) = (self.engine.domain(), &payment.to.domain);
         let originator =
             Side { person: &originator, account: payer, bank: own, lei: self.lei(own) };

@@ -6,24 +6,17 @@
 use std::sync::Arc;
 
 use quadrille_protocol::crypto::seal::SealingKey;
-use quadrille_protocol::error::Refusal;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::{ReceivedFrame, Statement};
 use quadrille_protocol::payment::{Finding, Opened};
 use quadrille_protocol::policy::payload::Payload;
 use quadrille_protocol::policy::travel::Paid;
-use quadrille_protocol::settlement::{Agreement, Enclosure};
-use quadrille_protocol::types::{Amount, Domain};
+use quadrille_protocol::refuse;
+use quadrille_protocol::settlement::Agreement;
+use quadrille_protocol::validator::Validator;
 
+use crate::compliance::{Direction, Facts, Screening};
 use crate::engine::{Clock, Engine, EngineError};
-
-/// Whether somebody may be paid by somebody: the bank's own rules, asked for each payload.
-pub trait Screen: Send + Sync + 'static {
-    /// Passes, or says why not. Runs where waiting is no harm.
-    ///
-    /// # Errors
-    /// The reason with which the bank declines.
-    fn screen(&self, agreement: &Agreement, payload: &Payload) -> Result<(), Refusal>;
-}
 
 /// Opens what is sealed to us.
 #[derive(Clone)]
@@ -31,19 +24,19 @@ pub struct Opener {
     engine: Engine,
     clock: Arc<dyn Clock>,
     key: Arc<SealingKey>,
-    screen: Option<Arc<dyn Screen>>,
+    screening: Arc<Screening>,
 }
 
 impl Opener {
-    /// With this key; `screen` where the bank has rules of its own.
+    /// With this key and these rules.
     #[must_use]
     pub fn new(
         engine: Engine,
         clock: Arc<dyn Clock>,
         key: SealingKey,
-        screen: Option<Arc<dyn Screen>>,
+        screening: Arc<Screening>,
     ) -> Self {
-        Self { engine, clock, key: Arc::new(key), screen }
+        Self { engine, clock, key: Arc::new(key), screening }
     }
 
     /// What is in the enclosures of a page that are for us.
@@ -70,48 +63,48 @@ impl Opener {
     }
 
     async fn find(&self, agreement: Agreement) -> Result<Finding, Refusal> {
-        let asset = agreement.legs.last().map(|leg| leg.asset.clone());
-        let look = move |validator: &quadrille_protocol::validator::Validator| {
-            asset.and_then(|asset| validator.state().travel_rules.get(&asset).copied())
-        };
-        let threshold = self.engine.read(look).await.map_err(EngineError::refusal)?;
-        let opener = self.clone();
-        let run = move || Ok(opener.open(&agreement, threshold));
-        self.engine.verifier().run(run).await
-    }
-
-    fn open(&self, agreement: &Agreement, threshold: Option<Amount>) -> Finding {
         let settlement = agreement.header.id();
-        let opened = match &agreement.enclosure {
-            Some(enclosure) => self.check(agreement, enclosure, threshold),
-            None => Err(Refusal::new(
-                quadrille_protocol::error::Code::EnclosureUnopened,
-                "nothing is enclosed",
-            )),
-        };
+        let opened = self.open(agreement).await;
         if let Err(refusal) = &opened {
             tracing::info!(%settlement, code = %refusal.code, "an enclosure is not acceptable");
         }
-        Finding { settlement, opened }
+        match opened {
+            // Not what is enclosed, but we.
+            Err(refusal) if refusal.code == Code::NotLive => Err(refusal),
+            opened => Ok(Finding { settlement, opened }),
+        }
     }
 
-    fn check(
-        &self,
-        agreement: &Agreement,
-        enclosure: &Enclosure,
-        threshold: Option<Amount>,
-    ) -> Result<Opened, Refusal> {
-        let own: &Domain = self.engine.domain();
-        let paid = agreement.legs.iter().rev().find(|leg| leg.to.domain == *own);
+    async fn open(&self, agreement: Agreement) -> Result<Opened, Refusal> {
+        let own = self.engine.domain();
+        let paid = agreement.legs.iter().rev().find(|leg| leg.to.domain == *own).cloned();
         let Some(leg) = paid else {
-            quadrille_protocol::refuse!(BadAgreement, "nothing is paid to the one it is sealed to");
+            refuse!(BadAgreement, "nothing is paid to the one it is sealed to");
         };
-        let (to, now) = (&leg.to.ledger, self.clock.now());
-        let paid = Paid { amount: leg.amount, threshold, to, now };
-        let screen = |payload: &Payload| match &self.screen {
-            Some(screen) => screen.screen(agreement, payload),
-            None => Ok(()),
+        let (asset, ledger) = (leg.asset.clone(), leg.to.ledger);
+        let look = move |validator: &Validator| {
+            let state = validator.state();
+            let holder = state.books.ledgers.get(&ledger).map(|known| known.holder.to_string());
+            (state.travel_rules.get(&asset).copied(), holder)
         };
-        Payload::find(&self.key, enclosure, &paid, screen).map(|(_, opened)| opened)
+        let (threshold, holder) = self.engine.read(look).await.map_err(EngineError::refusal)?;
+        let facts = Facts {
+            direction: Direction::In,
+            from: agreement.header.initiator.to_string(),
+            to: holder.unwrap_or_else(|| ledger.to_string()),
+            asset: leg.asset.clone(),
+            amount: leg.amount,
+        };
+        let (key, now) = (self.key.clone(), self.clock.now());
+        let check = move || {
+            let Some(enclosure) = &agreement.enclosure else {
+                refuse!(EnclosureUnopened, "nothing is enclosed");
+            };
+            let paid = Paid { amount: leg.amount, threshold, to: &leg.to.ledger, now };
+            Payload::find(&key, enclosure, &paid, |_| Ok(()))
+        };
+        let (payload, opened) = self.engine.verifier().run(check).await?;
+        self.screening.check(&facts, Some(&payload)).await?;
+        Ok(opened)
     }
 }

@@ -24,11 +24,13 @@ use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time};
 use quadrille_protocol::validator::{Command, Input, Message};
 use tokio::sync::mpsc;
 
+use super::answers::Answers;
 use super::book::OwnBook;
 use super::rotations::OwnRotations;
 use crate::config::Correspondents;
 use crate::engine::{Clock, Engine};
 use crate::feeds::Feeds;
+use crate::mesh::ask::{Answer, Question};
 use crate::mesh::host::{Acceptance, Host, LiveOffers, Published, Standing};
 use crate::mesh::wire::Wire;
 use crate::payments::Opener;
@@ -55,6 +57,7 @@ pub struct NodeHost {
     book: OwnBook,
     correspondents: Correspondents,
     opener: Opener,
+    answers: Arc<Answers>,
 }
 
 /// What a host is made of.
@@ -81,6 +84,8 @@ pub struct HostParts {
     pub correspondents: Correspondents,
     /// Opens what comes sealed to us.
     pub opener: Opener,
+    /// What we tell members that ask.
+    pub answers: Arc<Answers>,
 }
 
 impl NodeHost {
@@ -99,6 +104,7 @@ impl NodeHost {
             book,
             correspondents,
             opener,
+            answers,
         } = parts;
         Self {
             engine,
@@ -113,6 +119,7 @@ impl NodeHost {
             book,
             correspondents,
             opener,
+            answers,
         }
     }
 
@@ -414,6 +421,10 @@ impl Host for NodeHost {
             self.put(Input::Notice(Box::new(offer))).await?;
         }
         Ok(count)
+    }
+
+    async fn answer(&self, asker: &Domain, question: Question) -> Result<Answer, Refusal> {
+        self.answers.answer(asker, question).await
     }
 }
 

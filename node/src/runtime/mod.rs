@@ -6,10 +6,12 @@
 //!   failed disk, guard or core: everything ends at once, with the coded reason
 //! ```
 
+mod answers;
 mod book;
 mod events;
 mod host;
 mod metrics;
+mod names;
 pub mod open;
 mod ports;
 mod rotations;
@@ -27,8 +29,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use answers::{AnswerParts, Answers};
 pub use book::OwnBook;
 pub use host::{HostParts, NodeHost};
+pub use names::Names;
 pub use rotations::OwnRotations;
 pub use setup::Setup;
 
@@ -41,7 +45,7 @@ use crate::files::{self, Access};
 use crate::index::{INDEX_QUEUE, Index, Indexer};
 use crate::log_store::{LogReader, LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
-use crate::payments::{Opener, Payments};
+use crate::payments::{Opener, PaymentParts, Payments};
 use crate::signer::Signer;
 use crate::telemetry::{Levels, Metrics};
 
@@ -172,9 +176,19 @@ impl Node {
         let engine = running.engine.clone();
         let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
         let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
-        let key = setup.sealing_key();
-        let opener = Opener::new(engine.clone(), clock.clone(), key, None);
+        let answers = Arc::new(Answers::new(AnswerParts {
+            engine: engine.clone(),
+            index: index.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            answer_to: setup.config.names.answer_to.clone(),
+            life: quadrille_protocol::types::Duration(setup.config.names.life_ms),
+        }));
+        let screening = Arc::new(setup.screening());
+        let opener =
+            Opener::new(engine.clone(), clock.clone(), setup.sealing_key(), screening.clone());
         let host = NodeHost::new(HostParts {
+            answers: answers.clone(),
             engine: engine.clone(),
             feeds: running.feeds.clone(),
             anchors: setup.anchors.clone(),
@@ -190,13 +204,21 @@ impl Node {
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
-        let people = Arc::new(crate::payments::Nobody);
-        let payments = Payments::new(engine.clone(), mesh.clone(), clock.clone(), people);
+        let names = Names::new(engine.clone(), mesh.clone(), clock.clone(), answers);
+        let vault = Arc::new(setup.vault());
+        let payments = Payments::new(PaymentParts {
+            engine: engine.clone(),
+            mesh: mesh.clone(),
+            clock: clock.clone(),
+            vault: vault.clone(),
+            screening,
+        });
         let node = api::Node {
             core: Arc::new(engine.clone()),
             payer: Arc::new(payments),
             history: History::new(index, Arc::new(log)),
-            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
+            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock, names: Arc::new(names) }),
+            vault,
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,

@@ -15,10 +15,12 @@ use zeroize::Zeroizing;
 
 use crate::api::{ApiSettings, HolderPolicy, Rate};
 use crate::armour::{self, Kind};
+use crate::compliance::Screening;
 use crate::config::{Config, Layout};
 use crate::mesh::{self, MeshConfig};
 use crate::network_file::NetworkFile;
 use crate::signer::{GuardFile, Keys, LocalSigner};
+use crate::vault::Vault;
 
 /// How long a stopping node waits for open settlements.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -89,6 +91,12 @@ impl Setup {
         self.keys.gateway_seed.clone()
     }
 
+    /// The bank's own rules for payments.
+    #[must_use]
+    pub fn screening(&self) -> Screening {
+        Screening::new(&self.config.compliance, &self.config.dir)
+    }
+
     /// What opens payloads that are sealed to us.
     #[must_use]
     pub fn sealing_key(&self) -> SealingKey {
@@ -103,6 +111,13 @@ impl Setup {
         let (network, domain) = (&self.keys.network, &self.keys.domain);
         let guard = GuardFile::open(&self.config.guard_dir(), network, domain)?;
         LocalSigner::new(&self.keys, guard)
+    }
+
+    /// The vault of our holders' data.
+    #[must_use]
+    pub fn vault(&self) -> Vault {
+        let key = SealingKey::generate(&self.keys.sealing.to_bytes());
+        Vault::new(self.layout.vault(), key)
     }
 
     /// How the HTTP interface is to run.

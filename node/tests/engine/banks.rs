@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration as Span;
 
+use quadrille_node::compliance::Screening;
 use quadrille_node::config::Config;
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
@@ -16,7 +17,9 @@ use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
 use quadrille_node::payments::Opener;
-use quadrille_node::runtime::{HostParts, NodeHost, OwnBook, OwnRotations, open};
+use quadrille_node::runtime::{
+    AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
+};
 use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
@@ -210,8 +213,20 @@ impl Bank {
         .unwrap();
         let evidence = Arc::new(Evidences::new(reader.clone(), index.clone()));
         let key = SealingKey::generate(&[7; 32]);
-        let opener = Opener::new(running.engine.clone(), clock.clone(), key, None);
+        let rules = Config::defaults(Path::new("")).compliance;
+        let screening = Arc::new(Screening::new(&rules, Path::new("")));
+        let opener = Opener::new(running.engine.clone(), clock.clone(), key, screening);
+        let names = Config::defaults(Path::new("")).names;
+        let answers = Arc::new(Answers::new(AnswerParts {
+            engine: running.engine.clone(),
+            index: index.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            answer_to: names.answer_to,
+            life: Duration(names.life_ms),
+        }));
         let host = NodeHost::new(HostParts {
+            answers,
             engine: running.engine.clone(),
             feeds: running.feeds.clone(),
             anchors: self.anchors.clone(),

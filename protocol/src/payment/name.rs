@@ -172,6 +172,20 @@ impl SignedNameRecord {
 }
 
 impl NameRecord {
+    /// The ledger, or why there is none.
+    ///
+    /// # Errors
+    /// `Q-2501` unknown; `Q-2502` closed; `Q-2503` the bank does not tell us.
+    pub fn found(&self) -> Result<&Found, Refusal> {
+        let holder = &self.question.holder;
+        match &self.status {
+            NameStatus::Found(found) => Ok(found),
+            NameStatus::Unknown => refuse!(NameUnknown, "{holder}"),
+            NameStatus::Closed => refuse!(NameClosed, "{holder}"),
+            NameStatus::Refused => refuse!(NameRefused, "{holder}"),
+        }
+    }
+
     fn check_time(&self, now: Time) -> Result<(), Refusal> {
         let ahead = now.after(Duration(limits::NAME_AHEAD_MS));
         let most = self.issued.after(Duration(limits::NAME_LIFE_MAX_MS));
@@ -195,18 +209,12 @@ impl VerifiedName {
         &self.record
     }
 
-    /// The ledger, or why there is none.
+    /// See [`NameRecord::found`].
     ///
     /// # Errors
-    /// `Q-2501` unknown; `Q-2502` closed; `Q-2503` the bank does not tell us.
+    /// As there.
     pub fn found(&self) -> Result<&Found, Refusal> {
-        let holder = &self.record.question.holder;
-        match &self.record.status {
-            NameStatus::Found(found) => Ok(found),
-            NameStatus::Unknown => refuse!(NameUnknown, "{holder}"),
-            NameStatus::Closed => refuse!(NameClosed, "{holder}"),
-            NameStatus::Refused => refuse!(NameRefused, "{holder}"),
-        }
+        self.record.found()
     }
 }
 
