@@ -20,7 +20,7 @@ use quadrille_protocol::validator::{Command, Validator};
 use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
-use crate::index::{BatchSource, Index};
+use crate::index::{Index, Log};
 
 /// A look at the validator's state.
 pub type Look = Box<dyn FnOnce(&Validator) + Send>;
@@ -57,9 +57,6 @@ impl Core for Engine {
     }
 }
 
-/// Where batches are read from.
-pub type Log = Arc<dyn BatchSource + Send + Sync>;
-
 /// The past: the index says where things are, the log what they are.
 #[derive(Clone)]
 pub struct History {
@@ -72,10 +69,17 @@ pub struct History {
 }
 
 impl History {
-    /// Of `log` and its index.
+    /// Of `log` and its index, with a reader of evidence of their own.
     #[must_use]
     pub fn new(index: Index, log: Log) -> Self {
         let evidences = Arc::new(Evidences::new(Arc::clone(&log), index.clone()));
+        Self { index, log, evidences }
+    }
+
+    /// Of the log and the index that `evidences` reads.
+    #[must_use]
+    pub fn of(evidences: Arc<Evidences<Log>>) -> Self {
+        let (index, log) = (evidences.index().clone(), evidences.source().clone());
         Self { index, log, evidences }
     }
 }
