@@ -34,6 +34,8 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// A subscription's event counts as taken before it was delivered.
+    SubscriptionGap,
 }
 
 impl Bug {
@@ -51,6 +53,7 @@ impl Bug {
         Bug::FeedGapAccepted,
         Bug::BarePreimageAccepted,
         Bug::GuardIgnored,
+        Bug::SubscriptionGap,
     ];
 }
 

@@ -53,4 +53,5 @@ planted! {
     feed_gap_accepted: FeedGapAccepted,
     bare_preimage_accepted: BarePreimageAccepted,
     guard_ignored: GuardIgnored,
+    subscription_gap: SubscriptionGap,
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::{Domain, Time, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 
@@ -34,6 +35,8 @@ pub trait Core: Send + Sync + 'static {
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError>;
     /// Has an operator's command carried out.
     async fn command(&self, command: Command) -> Result<Answer, EngineError>;
+    /// Verifies evidence of a record of our own that we have lost, and hands it in.
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError>;
     /// Looks at the state; returns when all that was seen is durable.
     async fn look(&self, look: Look) -> Result<(), EngineError>;
 }
@@ -50,6 +53,10 @@ impl Core for Engine {
 
     async fn command(&self, command: Command) -> Result<Answer, EngineError> {
         Engine::command(self, command).await
+    }
+
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError> {
+        Engine::give_back(self, evidence).await
     }
 
     async fn look(&self, look: Look) -> Result<(), EngineError> {

@@ -212,12 +212,8 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
     let shared = Arc::new(handle::Shared::new(&validator, keys, verifier, counters.clone()));
     let engine = Engine::new(jobs, shared.clone());
     let head: Height = validator.state().height;
-    let feeds = Feeds::new(
-        validator.state().domain.clone(),
-        recent.clone(),
-        evidence,
-        engine.clone(),
-    );
+    let feeds =
+        Feeds::new(validator.state().domain.clone(), recent.clone(), evidence, engine.clone());
     let sealer = sealing::Sealer {
         log,
         signer,

@@ -62,9 +62,7 @@ impl Task {
     async fn obey(&mut self, signal: Signal) -> Result<Result<(), Ended>, Refusal> {
         match signal {
             Signal::Ready(wire) => Ok(self.send(wire).await),
-            Signal::Page { height, page } => {
-                self.page(Place { height, leaf: page }).await
-            }
+            Signal::Page { height, page } => self.page(Place { height, leaf: page }).await,
             Signal::Resend { after, height } => {
                 self.cursor = Some(after);
                 self.resend(after, height).await

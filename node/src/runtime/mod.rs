@@ -38,6 +38,7 @@ use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
+use crate::hooks::Hooks;
 use crate::index::{INDEX_QUEUE, Index, Indexer, Log};
 use crate::log_store::{LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
@@ -185,10 +186,21 @@ impl Node {
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
+        let (core, history): (Arc<dyn api::ports::Core>, _) =
+            (Arc::new(engine.clone()), History::of(evidence));
+        let hooks = Hooks::start(
+            setup.hook_settings(),
+            engine.domain().clone(),
+            history.clone(),
+            core.clone(),
+            clock.clone(),
+        )?;
+        metrics::hooks(&metrics, &hooks);
         let node = api::Node {
-            core: Arc::new(engine.clone()),
-            history: History::of(evidence),
+            core,
+            history,
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
+            hooks,
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,
