@@ -42,6 +42,8 @@ pub enum Bug {
     EnclosureNotBound,
     /// The payee's KYC tier is not checked when a payment comes through others.
     TierSkippedOnRoute,
+    /// A subscription's event counts as taken before it was delivered.
+    SubscriptionGap,
 }
 
 impl Bug {
@@ -63,6 +65,7 @@ impl Bug {
         Bug::ReleasedOnRetry,
         Bug::EnclosureNotBound,
         Bug::TierSkippedOnRoute,
+        Bug::SubscriptionGap,
     ];
 }
 

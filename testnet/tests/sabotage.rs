@@ -57,4 +57,5 @@ planted! {
     payment_released_on_retry: ReleasedOnRetry,
     enclosure_not_bound: EnclosureNotBound,
     tier_skipped_on_a_route: TierSkippedOnRoute,
+    subscription_gap: SubscriptionGap,
 }

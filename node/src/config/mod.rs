@@ -26,7 +26,7 @@ use crate::engine::QUEUE_MOST;
 
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
-pub use options::{Api, Config, Engine, Holders, Mesh, Node, Settlement};
+pub use options::{Api, Config, Engine, Holders, Hooks, Mesh, Node, Settlement};
 pub use template::template;
 pub use value::{LogFormat, StaticPeer};
 
@@ -111,6 +111,7 @@ impl Config {
             ("api.event_subscribers", self.api.event_subscribers),
             ("mesh.max_connections", self.mesh.max_connections),
             ("engine.queue", self.engine.queue),
+            ("hooks.subscriptions", self.hooks.subscriptions),
         ];
         for (name, count) in counts {
             if count == 0 {
@@ -130,6 +131,8 @@ impl Config {
             ("api.refusals_per_minute", u64::from(self.api.refusals_per_minute)),
             ("mesh.gossip_per_10s", u64::from(self.mesh.gossip_per_10s)),
             ("engine.snapshot_batches", self.engine.snapshot_batches),
+            ("hooks.timeout_ms", self.hooks.timeout_ms),
+            ("hooks.patience_s", self.hooks.patience_s),
         ];
         for (name, rate) in rates {
             if rate == 0 {

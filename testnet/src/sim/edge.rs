@@ -85,7 +85,10 @@ impl World {
                 return Ok(());
             }
         }
-        Ok(())
+        match effects.batch {
+            Some(_) => self.tell_subscriber(node),
+            None => Ok(()),
+        }
     }
 
     /// Append, sync, sign. `None` when the node died or had to stop on the way.
