@@ -44,6 +44,8 @@ pub enum Bug {
     TierSkippedOnRoute,
     /// A subscription's event counts as taken before it was delivered.
     SubscriptionGap,
+    /// An answer about a name is used beyond its life.
+    NameCachedTooLong,
 }
 
 impl Bug {
