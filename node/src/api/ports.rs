@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::{AssetProfile, Payment, SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
 use quadrille_protocol::payment::name::{NameQuestion, NameRecord};
 use quadrille_protocol::payment::{Plan, Wanted, Way};
 use quadrille_protocol::types::{Domain, Time, Uai, Ubi};
@@ -22,7 +23,7 @@ use quadrille_protocol::validator::{Command, Validator};
 use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
-use crate::index::{BatchSource, Index};
+use crate::index::{Index, Log};
 use crate::payments::{Enclosed, Payments};
 
 /// A look at the validator's state.
@@ -41,6 +42,8 @@ pub trait Core: Send + Sync + 'static {
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError>;
     /// Has an operator's command carried out.
     async fn command(&self, command: Command) -> Result<Answer, EngineError>;
+    /// Verifies evidence of a record of our own that we have lost, and hands it in.
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError>;
     /// Looks at the state; returns when all that was seen is durable.
     async fn look(&self, look: Look) -> Result<(), EngineError>;
 }
@@ -65,6 +68,10 @@ impl Core for Engine {
 
     async fn command(&self, command: Command) -> Result<Answer, EngineError> {
         Engine::command(self, command).await
+    }
+
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError> {
+        Engine::give_back(self, evidence).await
     }
 
     async fn look(&self, look: Look) -> Result<(), EngineError> {
@@ -102,9 +109,6 @@ impl Payer for Payments {
     }
 }
 
-/// Where batches are read from.
-pub type Log = Arc<dyn BatchSource + Send + Sync>;
-
 /// The past: the index says where things are, the log what they are.
 #[derive(Clone)]
 pub struct History {
@@ -117,10 +121,17 @@ pub struct History {
 }
 
 impl History {
-    /// Of `log` and its index.
+    /// Of `log` and its index, with a reader of evidence of their own.
     #[must_use]
     pub fn new(index: Index, log: Log) -> Self {
         let evidences = Arc::new(Evidences::new(Arc::clone(&log), index.clone()));
+        Self { index, log, evidences }
+    }
+
+    /// Of the log and the index that `evidences` reads.
+    #[must_use]
+    pub fn of(evidences: Arc<Evidences<Log>>) -> Self {
+        let (index, log) = (evidences.index().clone(), evidences.source().clone());
         Self { index, log, evidences }
     }
 }

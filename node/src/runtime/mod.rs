@@ -42,8 +42,9 @@ use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
-use crate::index::{INDEX_QUEUE, Index, Indexer};
-use crate::log_store::{LogReader, LogStore, Snapshots};
+use crate::hooks::Hooks;
+use crate::index::{INDEX_QUEUE, Index, Indexer, Log};
+use crate::log_store::{LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
 use crate::payments::{Opener, PaymentParts, Payments};
 use crate::signer::Signer;
@@ -98,8 +99,7 @@ struct Core {
     running: Running,
     index: Index,
     indexer: Indexer,
-    evidence: Arc<Evidences<LogReader>>,
-    log: LogReader,
+    evidence: Arc<Evidences<Log>>,
     snapshots: Snapshots,
 }
 
@@ -142,8 +142,9 @@ impl Core {
         tracing::info!(%height, ?snapshot, replayed, "log opened");
         let index = Index::open(&setup.layout.index())?;
         index.catch_up(&log.reader(), log.head())?;
-        let evidence = Arc::new(Evidences::new(log.reader(), index.clone()));
-        let (snapshots, reader) = (log.snapshots(), log.reader());
+        let shared: Log = Arc::new(log.reader());
+        let evidence = Arc::new(Evidences::new(shared, index.clone()));
+        let snapshots = log.snapshots();
         metrics::storage(metrics, log.counters(), index.clone());
         let (indexing, batches) = mpsc::channel(INDEX_QUEUE);
         let indexer = Indexer::spawn(index.clone(), batches)?;
@@ -151,14 +152,14 @@ impl Core {
             validator,
             log,
             signer: signer.clone(),
-            index: index.clone(),
+            evidence: evidence.clone(),
             indexing,
             clock: clock.clone(),
             metrics: metrics.clone(),
             queue: setup.config.engine.queue,
             verify_workers: setup.config.verify_workers(),
         })?;
-        Ok(Self { running, index, indexer, evidence, log: reader, snapshots })
+        Ok(Self { running, index, indexer, evidence, snapshots })
     }
 }
 
@@ -172,7 +173,7 @@ impl Node {
         let signer: Arc<dyn Signer> = Arc::new(setup.signer()?);
         let metrics = Arc::new(Metrics::new());
         let core = Core::start(&setup, &signer, &clock, &metrics)?;
-        let Core { mut running, index, indexer, evidence, log, snapshots } = core;
+        let Core { mut running, index, indexer, evidence, snapshots } = core;
         let engine = running.engine.clone();
         let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
         let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
@@ -197,13 +198,23 @@ impl Node {
             certificate: setup.certificate.clone(),
             rotations,
             wanted: setup.wanted.clone(),
-            book: OwnBook::new(index.clone(), evidence.clone()),
+            book: OwnBook::new(index, evidence.clone()),
             correspondents: setup.config.correspondents.clone(),
             opener,
         });
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
+        let (core, history): (Arc<dyn api::ports::Core>, _) =
+            (Arc::new(engine.clone()), History::of(evidence));
+        let hooks = Hooks::start(
+            setup.hook_settings(),
+            engine.domain().clone(),
+            history.clone(),
+            core.clone(),
+            clock.clone(),
+        )?;
+        metrics::hooks(&metrics, &hooks);
         let names = Names::new(engine.clone(), mesh.clone(), clock.clone(), answers);
         let vault = Arc::new(setup.vault());
         let payments = Payments::new(PaymentParts {
@@ -214,9 +225,10 @@ impl Node {
             screening,
         });
         let node = api::Node {
-            core: Arc::new(engine.clone()),
+            core,
             payer: Arc::new(payments),
-            history: History::new(index, Arc::new(log)),
+            history,
+            hooks,
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock, names: Arc::new(names) }),
             vault,
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),

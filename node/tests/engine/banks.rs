@@ -12,7 +12,7 @@ use quadrille_node::compliance::Screening;
 use quadrille_node::config::Config;
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
-use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Order as Direction};
+use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Log, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
@@ -199,11 +199,13 @@ impl Bank {
         let indexer = Indexer::spawn(index.clone(), batches).unwrap();
         let reader = log.reader();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shared: Log = Arc::new(reader.clone());
+        let evidence = Arc::new(Evidences::new(shared, index.clone()));
         let running = engine::start(Parts {
             validator: opened.validator,
             log,
             signer: signer.clone(),
-            index: index.clone(),
+            evidence: evidence.clone(),
             indexing,
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new()),
@@ -211,7 +213,6 @@ impl Bank {
             verify_workers: 2,
         })
         .unwrap();
-        let evidence = Arc::new(Evidences::new(reader.clone(), index.clone()));
         let key = SealingKey::generate(&[7; 32]);
         let rules = Config::defaults(Path::new("")).compliance;
         let screening = Arc::new(Screening::new(&rules, Path::new("")));

@@ -8,7 +8,7 @@ mod outlook;
 mod payment;
 mod settlement;
 
-pub(super) use event::event;
+pub(crate) use event::event;
 pub(super) use market::{book_entry, offer, order};
 pub(super) use outlook::{RECOVERING, outlook};
 pub(super) use payment::{Known as KnownPayment, path, payment};
