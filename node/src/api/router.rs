@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::access::{Access, access_to};
 use super::dto::Problem;
-use super::handlers::{assets, events, ledgers, market, node, peers, settlements};
+use super::handlers::{assets, events, ledgers, market, names, node, peers, settlements};
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
 use super::{admit, dto};
@@ -71,9 +71,14 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(ledgers::entry_evidence))
         .routes(routes!(ledgers::freeze))
         .routes(routes!(ledgers::unfreeze))
+        .routes(routes!(names::identity, names::restore_identity))
+        .routes(routes!(names::resolve))
+        .routes(routes!(names::travel_rules))
+        .routes(routes!(names::set_travel_rule, names::end_travel_rule))
         .routes(routes!(assets::list, assets::register))
         .routes(routes!(assets::show))
         .routes(routes!(assets::providers))
+        .routes(routes!(assets::fetch))
         .routes(routes!(assets::issue))
         .routes(routes!(assets::lock))
         .routes(routes!(assets::unlock))

@@ -20,6 +20,7 @@ mod common;
 mod events;
 mod ledgers;
 mod market;
+mod names;
 mod node;
 mod peers;
 mod settlements;
@@ -34,6 +35,9 @@ pub use ledgers::{
     MovementView, RulesView,
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
+pub use names::{
+    IdentityReceipt, IdentityView, NameView, NewLedger, TravelRuleView, TravelThreshold,
+};
 pub use node::{CheckpointView, LogHead, LogLevel, NotReady, Status};
 pub use peers::{
     Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,

@@ -4,6 +4,7 @@ pub(super) mod assets;
 pub(super) mod events;
 pub(super) mod ledgers;
 pub(super) mod market;
+pub(super) mod names;
 pub(super) mod node;
 pub(super) mod peers;
 pub(super) mod settlements;
