@@ -12,6 +12,7 @@ mod book;
 mod completions;
 mod config;
 mod connect;
+mod correspondent;
 mod doctor;
 mod drain;
 mod enroll;
@@ -23,10 +24,13 @@ mod hook;
 mod init;
 mod ledger;
 mod log;
+mod name;
 mod offer;
 mod order;
 mod output;
+mod pathfinding;
 mod pay;
+mod payment;
 mod peers;
 mod recovery;
 mod run;
@@ -35,6 +39,7 @@ mod status;
 mod submit;
 mod token;
 mod trade;
+mod travel;
 mod trust;
 mod watch;
 
@@ -43,6 +48,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quadrille_protocol::error::Code;
+use quadrille_protocol::settlement::Purpose;
 
 pub use exit::{Exit, Failure};
 pub use output::Output;
@@ -93,11 +99,26 @@ enum Command {
     /// Ledgers: open, list, show, entries
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// What a holder's bank says of a name: ledger, assets, tier
+    Name(name::Arguments),
+    /// The travel rule: from which amount on payments say who pays whom
+    #[command(subcommand)]
+    TravelRule(travel::Command),
     /// Offers: create, list, cancel, take
     #[command(subcommand)]
     Offer(offer::Command),
     /// Pay somebody, at this bank or another
     Pay(pay::Arguments),
+    /// Transfer an asset: extinguished here, recreated at another bank
+    Transfer(pay::Arguments),
+    /// The ways that a payment could take now
+    Path(pathfinding::Arguments),
+    /// Payments: what has become of one
+    #[command(subcommand)]
+    Payment(payment::Command),
+    /// What this bank does for payments of others: transit ledger, fees
+    #[command(subcommand)]
+    Correspondent(correspondent::Command),
     /// What has become of an order
     Order(order::Arguments),
     /// All live offers that a node knows
@@ -189,8 +210,14 @@ impl Command {
             Self::Asset(command) => asset::run(&command, output),
             Self::Holder(command) => holder::run(&command, output),
             Self::Ledger(command) => ledger::run(&command, output),
+            Self::Name(arguments) => name::run(&arguments, output),
+            Self::TravelRule(command) => travel::run(&command, output),
             Self::Offer(command) => offer::run(&command, output),
-            Self::Pay(arguments) => pay::run(&arguments, output),
+            Self::Pay(arguments) => pay::run(&arguments, Purpose::Payment, output),
+            Self::Transfer(arguments) => pay::run(&arguments, Purpose::Transfer, output),
+            Self::Path(arguments) => pathfinding::run(&arguments, output),
+            Self::Payment(command) => payment::run(&command, output),
+            Self::Correspondent(command) => correspondent::run(&command, output),
             Self::Order(arguments) => order::run(&arguments, output),
             Self::Book(arguments) => book::run(&arguments, output),
             Self::Trade(command) => trade::run(&command, output),

@@ -3,6 +3,7 @@
 mod bank;
 mod events;
 mod hostile;
+mod names;
 mod rules;
 #[path = "../../../protocol/tests/support/mod.rs"]
 mod support;

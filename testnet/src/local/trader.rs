@@ -80,6 +80,7 @@ impl Trader {
             highest: Some(view.highest_nonce),
             expiry: now()?.after(ORDER_LIFE),
             action,
+            enclosed: None,
         };
         let stored = self.wallet.sign(&draft, &self.key)?;
         match self.client.order(&stored.signed()?).await {
