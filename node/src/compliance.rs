@@ -180,7 +180,8 @@ fn words_of_person(person: &Person) -> Vec<String> {
             for name in &person.name.name_identifier {
                 let last = name.primary_identifier.as_str();
                 let first = name.secondary_identifier.as_ref().map(|first| first.as_str());
-                let whole = first.map_or_else(|| last.to_owned(), |first| format!("{first} {last}"));
+                let whole =
+                    first.map_or_else(|| last.to_owned(), |first| format!("{first} {last}"));
                 words.push(folded(&whole));
             }
             &person.national_identification

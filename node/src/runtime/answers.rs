@@ -164,7 +164,8 @@ impl Answers {
         let asset = question.asset.clone();
         self.look(move |validator| {
             let state = validator.state();
-            let known = ledgers.iter().filter_map(|ubi| Some((*ubi, state.books.ledgers.get(ubi)?)));
+            let known =
+                ledgers.iter().filter_map(|ubi| Some((*ubi, state.books.ledgers.get(ubi)?)));
             name::look_up(&state.domain, known, asset.as_ref())
         })
         .await

@@ -35,12 +35,7 @@ pub struct Names {
 impl Names {
     /// With nothing remembered.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        mesh: MeshHandle,
-        clock: Arc<dyn Clock>,
-        own: Arc<Answers>,
-    ) -> Self {
+    pub fn new(engine: Engine, mesh: MeshHandle, clock: Arc<dyn Clock>, own: Arc<Answers>) -> Self {
         Self { engine, mesh, clock, own, cache: Mutex::default() }
     }
 

@@ -8,8 +8,8 @@ use quadrille_protocol::ledger::AssetProfile;
 use quadrille_protocol::payment::name::NameQuestion;
 use quadrille_protocol::types::{Domain, Uai};
 
-use crate::api::dto::{Connection, GatewayView};
 use super::names::Names;
+use crate::api::dto::{Connection, GatewayView};
 use crate::api::ports::{Mesh, MeshPeer, Resolved};
 use crate::engine::Clock;
 use crate::mesh::{MeshHandle, PeerId};

@@ -502,11 +502,11 @@ impl State {
                 }
                 self.close_if_done(settlement);
             }
-            Statement::Declined { settlement, .. } => {
+            Statement::Declined { settlement, refusal } => {
                 if let Some(known) = self.settlements.get_mut(settlement)
                     && known.header.is_party(from)
                 {
-                    known.declined.get_or_insert(from.clone());
+                    known.declined.get_or_insert((from.clone(), refusal.code));
                 }
             }
             Statement::Take(_)
