@@ -34,6 +34,12 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// What comes in from a peer is booked twice.
+    MirrorDrifts,
+    /// A break of the books does not stop new exposure.
+    BreakIgnored,
+    /// One leg of a netting settlement is a cent smaller than the others.
+    NettingLosesACent,
 }
 
 impl Bug {
@@ -51,6 +57,9 @@ impl Bug {
         Bug::FeedGapAccepted,
         Bug::BarePreimageAccepted,
         Bug::GuardIgnored,
+        Bug::MirrorDrifts,
+        Bug::BreakIgnored,
+        Bug::NettingLosesACent,
     ];
 }
 

@@ -87,6 +87,8 @@ tags! {
     State b"quadrille/state\0";
     /// A holder's registration.
     Registration b"quadrille/regist";
+    /// A leg as booked, one summand of what two banks compare.
+    Booked b"quadrille/booked";
 }
 
 /// The SHA-256 of `tag`'s prefix and, for each part, its length (`u64`, little-endian) and bytes.

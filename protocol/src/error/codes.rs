@@ -2,7 +2,8 @@
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
-//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
+//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles,
+//! 27 positions, reconciliation and netting.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -331,4 +332,14 @@ codes! {
     2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
     2404 NotSealed "batch is not signed yet", "Try again in a moment.";
     2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
+
+    2701 BooksDiffer "our books and this peer's differ",
+        "See `quadrille positions`; find the difference with the peer, then explain the break.";
+    2702 NoBreak "no break of the books with this peer", "See `quadrille positions`.";
+    2703 NettingOff "this domain does not take part in netting",
+        "Its operator opts in with `quadrille netting on`.";
+    2704 NotNetting "netting would raise a debt or a claim", "Look again for cycles: these debts have moved.";
+    2705 BadCycle "not a cycle of debts through this domain",
+        "Name each domain once, in the order of who owes whom, this one first.";
+    2706 NothingToNet "no cycle of debts found", "Try again when positions have moved.";
 }

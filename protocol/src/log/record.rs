@@ -16,13 +16,14 @@ use crate::identity::SignedCertificate;
 use crate::identity::SignedRevocation;
 use crate::identity::SignedRotation;
 use crate::ledger::asset::AssetProfile;
+use crate::ledger::mirror::{Break, Position};
 use crate::ledger::transaction::Transaction;
 use crate::limits;
 use crate::market::WaitingTake;
 use crate::market::{OfferClosed, OfferNotice};
 use crate::settlement::agreement::{Account, Agreement, Header};
 use crate::types::{
-    Amount, Bounded, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
+    Amount, Bounded, Detail, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
     Uai, Ubi,
 };
 
@@ -95,6 +96,12 @@ pub enum Record {
     Shown(Box<Evidence>),
     /// All that came back is written down again, and reacted to.
     Restored,
+    /// A peer's position is not the mirror of ours: no new exposure to it in that asset.
+    Broken(Box<Break>),
+    /// The operator has explained a break.
+    Explained(Explained),
+    /// Whether we take part in netting from here on.
+    Netting(bool),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -140,6 +147,8 @@ pub enum Statement {
     },
     /// Our key was rotated.
     Rotated(Box<SignedRotation>),
+    /// What we have booked with the listener in one asset.
+    Position(Position),
 }
 
 /// What opens a log.
@@ -202,6 +211,17 @@ pub struct BookRoot {
     pub root: Hash,
     /// How many.
     pub count: u32,
+}
+
+/// The operator's word on a break.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Explained {
+    /// The peer.
+    pub peer: Domain,
+    /// The asset.
+    pub asset: Uai,
+    /// What it was.
+    pub note: Detail,
 }
 
 /// A question that made us open a settlement in order to refund it.
@@ -297,7 +317,8 @@ impl Statement {
             | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => &[],
+            | Statement::Rotated(_)
+            | Statement::Position(_) => &[],
         }
     }
 
@@ -319,6 +340,7 @@ impl Statement {
             },
             Statement::Finalised { .. } => "Finalised",
             Statement::Rotated(_) => "Rotated",
+            Statement::Position(_) => "Position",
         }
     }
 }
@@ -407,6 +429,9 @@ impl Record {
             Record::Recovering { .. } => "Recovering",
             Record::Shown(_) => "Shown",
             Record::Restored => "Restored",
+            Record::Broken(_) => "Broken",
+            Record::Explained(_) => "Explained",
+            Record::Netting(_) => "Netting",
         }
     }
 }

@@ -81,10 +81,12 @@ impl Validator {
                 Err(Refusal::new(Code::NotRecovering, "all is well").into())
             }
             Command::PublishBook => self.publish_book(),
+            Command::ExplainBreak { peer, asset, note } => self.explain_break(peer, asset, note),
+            Command::SetNetting(on) => self.write(Record::Netting(on)),
         }
     }
 
-    fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
+    pub(super) fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
         let leaf = self.commit(&record)?;
         Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })
     }

@@ -9,7 +9,7 @@ use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
 use crate::settlement::Header;
 use crate::types::{
-    Amount, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Detail, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 /// A local request's number, chosen by the edge; the reply carries it.
@@ -135,6 +135,17 @@ pub enum Command {
     CustomersHeard,
     /// Write down and publish the root of our live offers, for late joiners.
     PublishBook,
+    /// The operator has found out why the books with a peer differ; new exposure is allowed again.
+    ExplainBreak {
+        /// The peer.
+        peer: Domain,
+        /// The asset.
+        asset: Uai,
+        /// What it was.
+        note: Detail,
+    },
+    /// Take part in netting, or no longer.
+    SetNetting(bool),
 }
 
 /// A message between validators that binds nobody: it may be lost, repeated or invented.

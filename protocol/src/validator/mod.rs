@@ -27,6 +27,7 @@ mod orders;
 mod peers;
 mod query;
 mod readopt;
+mod reconcile;
 mod recover;
 mod replay;
 mod reserve;

@@ -128,7 +128,10 @@ impl State {
             | Record::Recovered(_)
             | Record::Recovering { .. }
             | Record::Shown(_)
-            | Record::Restored => true,
+            | Record::Restored
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_) => true,
         }
     }
 
@@ -183,7 +186,8 @@ impl State {
             | Statement::TakeRefused { .. }
             | Statement::Appointed(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => true,
+            | Statement::Rotated(_)
+            | Statement::Position(_) => true,
         }
     }
 

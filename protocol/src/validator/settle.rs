@@ -297,6 +297,9 @@ impl Validator {
         let offers: Vec<OrderId> = settlement.legs.iter().filter_map(|leg| leg.order).collect();
         let transaction = self.state.books.draw_up(cause, now, &[], postings).map_err(Fault::of)?;
         self.post(transaction)?;
+        if kind == OutcomeKind::Settle {
+            self.watch_booked(now, &id);
+        }
         for offer in offers {
             self.draft.offer_changed(offer);
         }

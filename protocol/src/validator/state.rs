@@ -59,6 +59,8 @@ pub struct State {
     pub peers: BTreeMap<Domain, Peer>,
     /// Takes that have arrived, counted for the order of arrival.
     pub arrivals: u64,
+    /// Whether we take part in netting.
+    pub netting: bool,
 }
 
 /// A holder's take on its way.
@@ -118,6 +120,7 @@ impl State {
             adopting: None,
             peers: BTreeMap::new(),
             arrivals: 0,
+            netting: false,
         }
     }
 
