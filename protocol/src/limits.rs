@@ -156,7 +156,7 @@ pub const PROBE_MAX_MS: u64 = 60_000;
 /// After something was booked with a peer, the wait before it is told our position.
 pub const POSITION_WAIT_MS: u64 = 2_000;
 /// How often a peer is told our position although nothing was booked.
-pub const POSITION_REPEAT_MS: u64 = 60 * 60 * 1000;
+pub const POSITION_REPEAT_MS: u64 = 10 * 60 * 1000;
 /// Longest selection window of an offer.
 pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
 

@@ -10,8 +10,8 @@
 
 use bincode::{Decode, Encode};
 
-use crate::crypto::hash::{Tag, hash};
 use crate::codec;
+use crate::crypto::hash::{Tag, hash};
 use crate::settlement::Leg;
 use crate::types::{Amount, Domain, Hash, SettlementId, Time, Uai};
 

@@ -23,8 +23,8 @@ use crate::market::WaitingTake;
 use crate::market::{OfferClosed, OfferNotice};
 use crate::settlement::agreement::{Account, Agreement, Header};
 use crate::types::{
-    Amount, Bounded, Detail, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
-    Uai, Ubi,
+    Amount, Bounded, Detail, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId,
+    Time, Uai, Ubi,
 };
 
 /// One record of the log.

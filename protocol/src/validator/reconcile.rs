@@ -168,11 +168,7 @@ impl Validator {
     }
 
     /// A peer's position has arrived and is learnt: does it break with ours?
-    pub(super) fn position_arrived(
-        &mut self,
-        from: &Domain,
-        told: &Position,
-    ) -> Result<(), Fault> {
+    pub(super) fn position_arrived(&mut self, from: &Domain, told: &Position) -> Result<(), Fault> {
         if self.is_recovering() {
             return Ok(());
         }

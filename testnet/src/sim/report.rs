@@ -78,6 +78,10 @@ figures! {
     lies: "byzantine acts",
     /// Suspensions on proof of fraud.
     suspensions: "suspensions",
+    /// Breaks between books that were found.
+    breaks: "breaks found",
+    /// Positions that were found to be mirrors, at the end.
+    reconciled: "positions reconciled",
     /// Reports of misbehaviour.
     misbehaved: "misbehaviour seen",
     /// Decisions looked up in a log.

@@ -33,6 +33,8 @@ pub struct Options {
     pub steps: Option<u64>,
     /// Whether the story is written.
     pub trace: bool,
+    /// Whether validators' books are believed, so that only reconciliation finds their errors.
+    pub trusting: bool,
 }
 
 /// Steps before the healing, when nobody says how many.
@@ -153,7 +155,7 @@ impl World {
             liar: Liar::new(Stream::new(seed, "liar")),
             workload: Workload::new(Stream::new(seed, "workload")),
             wallets: Wallets::default(),
-            checks: Checks::new(&domains),
+            checks: Checks { trusting: options.trusting, ..Checks::new(&domains) },
             trace: Trace::new(options.trace),
             figures: Figures::default(),
             rotations: Vec::new(),

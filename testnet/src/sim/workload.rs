@@ -62,9 +62,10 @@ enum Act {
     Redeem,
     PublishBook,
     RaiseLimit,
+    Explain,
 }
 
-const WEIGHTS: [(Act, u64); 15] = [
+const WEIGHTS: [(Act, u64); 16] = [
     (Act::Offer, 24),
     (Act::Take, 26),
     (Act::Compete, 7),
@@ -80,6 +81,7 @@ const WEIGHTS: [(Act, u64); 15] = [
     (Act::Redeem, 1),
     (Act::PublishBook, 1),
     (Act::RaiseLimit, 1),
+    (Act::Explain, 1),
 ];
 
 impl Workload {
@@ -150,6 +152,7 @@ impl World {
                 self.command(bank, Command::PublishBook);
             }
             Act::RaiseLimit => self.raise_limit(),
+            Act::Explain => self.explain(),
         }
     }
 

@@ -56,11 +56,20 @@ pub enum EventKind {
     /// It has written all of it down.
     #[serde(rename = "recovery.done")]
     RecoveryDone,
+    /// A peer's books and ours differ: no new exposure to it in that asset.
+    #[serde(rename = "books.broken")]
+    BooksBroken,
+    /// The operator has explained such a difference.
+    #[serde(rename = "books.explained")]
+    BooksExplained,
+    /// The node takes part in netting from here on, or no longer.
+    #[serde(rename = "netting.changed")]
+    NettingChanged,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::LedgerEntry,
         Self::OrderRefused,
         Self::TakeRefused,
@@ -76,6 +85,9 @@ impl EventKind {
         Self::RecoveryStarted,
         Self::RecoveryRecord,
         Self::RecoveryDone,
+        Self::BooksBroken,
+        Self::BooksExplained,
+        Self::NettingChanged,
     ];
 
     /// Its name: the `event` field of the stream, and what `types` of the query takes.
@@ -97,6 +109,9 @@ impl EventKind {
             Self::RecoveryStarted => "recovery.started",
             Self::RecoveryRecord => "recovery.record",
             Self::RecoveryDone => "recovery.done",
+            Self::BooksBroken => "books.broken",
+            Self::BooksExplained => "books.explained",
+            Self::NettingChanged => "netting.changed",
         }
     }
 }

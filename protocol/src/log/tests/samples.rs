@@ -3,6 +3,7 @@
 use super::*;
 use crate::crypto::hash::{HashLock, hash_lock};
 use crate::identity::{Revocation, RevocationReason, Rotation, SignedRevocation, SignedRotation};
+use crate::ledger::mirror::{Break, Position};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
@@ -137,7 +138,19 @@ pub(super) fn statements() -> Vec<Statement> {
         of(refunds(1)),
         Statement::Finalised { settlement: settlement(1), outcome: OutcomeKind::Settle },
         Statement::Rotated(Box::new(rotation())),
+        Statement::Position(position()),
     ]
+}
+
+fn position() -> Position {
+    Position {
+        with: domain("b"),
+        asset: uai("EUR"),
+        owe: Amount::new(7),
+        claim: Amount::ZERO,
+        count: 3,
+        digest: Hash([9; 32]),
+    }
 }
 
 pub(super) fn received() -> ReceivedFrame {
@@ -202,6 +215,13 @@ fn own_records() -> Vec<Record> {
         Record::Recovering { lost_height: Height(3), lost_hash: Hash([1; 32]) },
         Record::Shown(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
         Record::Restored,
+        Record::Broken(Box::new(Break { peer: domain("b"), ours: position(), theirs: position() })),
+        Record::Explained(record::Explained {
+            peer: domain("b"),
+            asset: uai("EUR"),
+            note: "a leg booked by hand".parse().unwrap(),
+        }),
+        Record::Netting(true),
     ]
 }
 
@@ -238,6 +258,9 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::Recovering { .. } => 21,
         Record::Shown(_) => 22,
         Record::Restored => 23,
+        Record::Broken(_) => 24,
+        Record::Explained(_) => 25,
+        Record::Netting(_) => 26,
     }
 }
 
@@ -255,5 +278,6 @@ pub(super) const fn statement_number(statement: &Statement) -> u32 {
         Statement::Decided(_) => 8,
         Statement::Finalised { .. } => 9,
         Statement::Rotated(_) => 10,
+        Statement::Position(_) => 11,
     }
 }

@@ -67,11 +67,16 @@ impl Audit {
         let strict = !self.recovering;
         match statement {
             Statement::Agreed(agreement) => {
+                self.check_no_break(&agreement.legs)?;
                 let settlement = self.note_agreement(agreement);
                 settlement.locked = true;
                 settlement.proven.insert(domain);
             }
             Statement::Locked(id) => {
+                let legs = self.settlements.get(id).map(|known| known.legs.clone());
+                if !self.restoring {
+                    self.check_no_break(&legs.unwrap_or_default())?;
+                }
                 let settlement = self.settlements.entry(*id).or_default();
                 if self.restoring && settlement.locked {
                     return Ok(());
@@ -111,8 +116,24 @@ impl Audit {
             | Statement::TakeRefused { .. }
             | Statement::Declined { .. }
             | Statement::Finalised { .. }
+            | Statement::Position(_)
             | Statement::Rotated(_) => {}
         }
+        Ok(())
+    }
+
+    /// Nobody is promised that a peer may owe us more while our books and its differ.
+    fn check_no_break(&self, legs: &[Leg]) -> Checked {
+        let incoming = legs.iter().filter(|leg| leg.to.domain == self.domain);
+        let stopped = incoming
+            .map(|leg| (leg.from.domain.clone(), leg.asset.clone()))
+            .find(|pair| self.breaks.contains(pair));
+        demand!(
+            stopped.is_none() || self.recovering,
+            "a break stops new exposure",
+            "{} locked for {stopped:?}",
+            self.domain
+        );
         Ok(())
     }
 
@@ -216,6 +237,7 @@ impl Audit {
             | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Finalised { .. }
+            | Statement::Position(_)
             | Statement::Rotated(_) => {}
         }
     }
