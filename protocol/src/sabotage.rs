@@ -34,6 +34,14 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// A payment that costs less than it may keeps the rest.
+    CostTakenWhole,
+    /// A payment that takes another way has its cost released first.
+    ReleasedOnRetry,
+    /// The payee's bank does not compare what is enclosed with what was agreed upon.
+    EnclosureNotBound,
+    /// The payee's KYC tier is not checked when a payment comes through others.
+    TierSkippedOnRoute,
     /// What comes in from a peer is booked twice.
     MirrorDrifts,
     /// A break of the books does not stop new exposure.
@@ -57,6 +65,10 @@ impl Bug {
         Bug::FeedGapAccepted,
         Bug::BarePreimageAccepted,
         Bug::GuardIgnored,
+        Bug::CostTakenWhole,
+        Bug::ReleasedOnRetry,
+        Bug::EnclosureNotBound,
+        Bug::TierSkippedOnRoute,
         Bug::MirrorDrifts,
         Bug::BreakIgnored,
         Bug::NettingLosesACent,

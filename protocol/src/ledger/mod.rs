@@ -10,7 +10,7 @@ pub mod order;
 pub mod transaction;
 
 pub use account::Ledger;
-pub use asset::{Asset, AssetProfile};
+pub use asset::{Asset, AssetProfile, Document};
 pub use books::{Books, Postings};
 pub use correspondent::Correspondent;
 pub use mirror::{Mirror, Position, Tally};

@@ -129,9 +129,12 @@ impl State {
             | Record::Recovering { .. }
             | Record::Shown(_)
             | Record::Restored
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
             | Record::Broken(_)
             | Record::Explained(_)
             | Record::Netting(_) => true,
+            Record::Routed { payment, .. } => self.payments.contains_key(payment),
         }
     }
 

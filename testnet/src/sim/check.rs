@@ -31,13 +31,13 @@ pub struct Checks {
     pub unresolved: BTreeSet<usize>,
     /// Whether a validator's books are believed: then only reconciliation can find what is wrong
     /// with them.
-    pub trusting: bool,
+    trusting: bool,
 }
 
 impl Checks {
     /// Nothing has happened yet.
     #[must_use]
-    pub fn new(domains: &[Domain]) -> Self {
+    pub fn new(domains: &[Domain], trusting: bool) -> Self {
         let count = domains.len();
         Self {
             audits: domains.iter().cloned().map(Audit::new).collect(),
@@ -49,7 +49,7 @@ impl Checks {
             expected: vec![None; count],
             exposures: BTreeMap::new(),
             unresolved: BTreeSet::new(),
-            trusting: false,
+            trusting,
         }
     }
 
@@ -315,7 +315,7 @@ impl World {
         });
         let Some(frame) = frame else { return Ok(()) };
         let before = validator.snapshot();
-        let mut inputs = VecDeque::from([Input::Frame(frame)]);
+        let mut inputs = VecDeque::from([Input::Frame { frame, findings: Vec::new() }]);
         let now = at.clock.at(now_ms);
         let turned = validator.turn(now, at.entropy.bytes(), &mut inputs);
         let effects = turned.map_err(|fault| Broken::crash(fault.to_string()))?;

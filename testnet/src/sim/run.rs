@@ -155,7 +155,7 @@ impl World {
             liar: Liar::new(Stream::new(seed, "liar")),
             workload: Workload::new(Stream::new(seed, "workload")),
             wallets: Wallets::default(),
-            checks: Checks { trusting: options.trusting, ..Checks::new(&domains) },
+            checks: Checks::new(&domains, options.trusting),
             trace: Trace::new(options.trace),
             figures: Figures::default(),
             rotations: Vec::new(),

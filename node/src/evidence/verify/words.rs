@@ -49,6 +49,9 @@ pub(super) fn words(record: &Record) -> String {
         | Record::Recovering { .. }
         | Record::Shown(_)
         | Record::Restored
+        | Record::Routed { .. }
+        | Record::TransitFee { .. }
+        | Record::TravelRule { .. }
         | Record::Broken(_)
         | Record::Explained(_)
         | Record::Netting(_) => format!("wrote down a record of the kind {}", record.kind()),

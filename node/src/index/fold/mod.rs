@@ -87,6 +87,9 @@ impl<'a> Fold<'a> {
             | Record::Lifted(_)
             | Record::Recovering { .. }
             | Record::Restored
+            | Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
             | Record::Broken(_)
             | Record::Explained(_)
             | Record::Netting(_) => Ok(()),
@@ -175,6 +178,9 @@ impl<'a> Fold<'a> {
             | Record::Recovering { .. }
             | Record::Shown(_)
             | Record::Restored
+            | Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
             | Record::Broken(_)
             | Record::Explained(_)
             | Record::Netting(_) => Ok(()),

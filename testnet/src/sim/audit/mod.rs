@@ -139,7 +139,11 @@ impl Audit {
                 }
                 Ok(())
             }
-            Record::CreditLimit(_)
+            Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Netting(_)
+            | Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
             | Record::Revoked(_)
@@ -153,7 +157,6 @@ impl Audit {
             | Record::OfferClosed(_)
             | Record::Book(_)
             | Record::Suspended(_)
-            | Record::Netting(_)
             | Record::Lifted(_) => Ok(()),
             Record::Restored => {
                 self.restoring = false;
