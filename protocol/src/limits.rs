@@ -163,6 +163,12 @@ pub const PROBE_MAX_MS: u64 = 60_000;
 pub const POSITION_WAIT_MS: u64 = 2_000;
 /// How often a peer is told our position although nothing was booked.
 pub const POSITION_REPEAT_MS: u64 = 10 * 60 * 1000;
+/// Obligations that a search for cycles looks at.
+pub const NETTING_OBLIGATIONS: usize = 16 * 1024;
+/// Steps of one search for a cycle.
+pub const NETTING_STEPS: usize = 200_000;
+/// Cycles that one search proposes.
+pub const NETTING_CYCLES: usize = 64;
 /// Longest selection window of an offer.
 pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
 

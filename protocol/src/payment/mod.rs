@@ -3,6 +3,7 @@
 //! The holder signs what must arrive and what it may cost; the bank finds the ways. Everything
 //! here is pure: the validator acts on plans, the edge and the simulator make them.
 
+pub mod netting;
 pub mod plan;
 
 pub use plan::{Fee, Finding, Hop, Opened, Plan, Route};

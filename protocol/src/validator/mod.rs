@@ -24,6 +24,7 @@ mod draft;
 pub mod effect;
 mod giving;
 pub mod input;
+mod netting;
 mod orders;
 mod pay;
 mod peers;

@@ -93,19 +93,17 @@ fn is_booked(settlement: &Settlement) -> bool {
 }
 
 impl Validator {
-    /// A settlement was booked: those we share a leg with are told our position soon.
-    pub(super) fn watch_booked(&mut self, now: Time, id: &SettlementId) {
-        let Some(settlement) = self.state.settlements.get(id) else { return };
+    /// Whom we share a leg of a settlement with, and in which asset.
+    pub(super) fn crossing(&self, settlement: &Settlement) -> Vec<(Domain, Uai)> {
         let crossing = settlement.legs.iter().filter_map(|leg| {
             let peer = other_side(leg, &self.state.domain)?;
             Some((peer.clone(), leg.asset.clone()))
         });
-        for pair in crossing.collect::<Vec<_>>() {
-            self.tell_soon(now, pair);
-        }
+        crossing.collect()
     }
 
-    fn tell_soon(&mut self, now: Time, pair: (Domain, Uai)) {
+    /// Something was booked with a peer in an asset: it is told our position soon.
+    pub(super) fn tell_soon(&mut self, now: Time, pair: (Domain, Uai)) {
         if self.volatile.booked.insert(pair.clone()) {
             let at = now.after(Duration(limits::POSITION_WAIT_MS));
             self.volatile.schedule(at, Timer::Position(pair.0, pair.1));
