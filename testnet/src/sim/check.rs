@@ -192,6 +192,7 @@ impl World {
         let new = ends.is_empty();
         let before = *ends.entry(node).or_insert(outcome);
         let ends: Vec<(usize, OutcomeKind)> = ends.iter().map(|(at, end)| (*at, *end)).collect();
+        self.check_netted(node, &id)?;
         let domain = &self.nodes[node].domain;
         demand!(
             before == outcome,

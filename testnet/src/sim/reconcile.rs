@@ -1,8 +1,12 @@
-//! Reconciliation in the simulator: breaks that must not be, breaks that must be explained,
-//! and whether every bank has in the end heard that its mirrors are mirrors.
+//! Reconciliation and netting in the simulator: breaks that must not be, breaks that must be
+//! explained, rings of debts that operators net, and what must hold of all this.
+
+use std::collections::BTreeMap;
 
 use quadrille_protocol::log::OutcomeKind;
-use quadrille_protocol::types::{Domain, Uai};
+use quadrille_protocol::payment::netting::{Obligation, find_cycles};
+use quadrille_protocol::settlement::Account;
+use quadrille_protocol::types::{Amount, Domain, SettlementId, Uai};
 use quadrille_protocol::validator::Command;
 
 use super::broken::{Broken, Checked};
@@ -79,5 +83,98 @@ impl World {
         let Some((node, (peer, asset))) = broken else { return };
         let note = "looked into it".parse().expect("a short text");
         self.command(node, Command::ExplainBreak { peer, asset, note });
+    }
+
+    /// Netting and settling up move debts; what a bank owes and is owed on balance stays.
+    pub(super) fn check_netted(&mut self, node: usize, id: &SettlementId) -> Checked {
+        let audit = self.checks.audit_of(node);
+        let Some(known) = audit.settlement(id) else { return Ok(()) };
+        if known.applied != Some(OutcomeKind::Settle) || !known.is_netting() {
+            return Ok(());
+        }
+        let mut sums: BTreeMap<&Uai, i128> = BTreeMap::new();
+        for ((_, asset), amount) in &known.moved {
+            *sums.entry(asset).or_default() += amount;
+        }
+        demand!(
+            sums.values().all(|sum| *sum == 0),
+            "netting changes nobody's balance",
+            "{} by {id}: {sums:?}",
+            audit.domain
+        );
+        self.figures.netted += 1;
+        Ok(())
+    }
+
+    /// What the banks would say they owe in `asset`: those that have opted in.
+    fn obligations(&self, asset: &Uai) -> Vec<Obligation> {
+        let mut known = Vec::new();
+        let states = self.nodes.iter().filter_map(|node| node.validator.as_ref());
+        for state in states.map(|validator| validator.state()).filter(|state| state.netting) {
+            let owing = state.books.correspondents.iter().filter(|((_, of), _)| of == asset);
+            known.extend(owing.map(|((creditor, _), line)| Obligation {
+                debtor: state.domain.clone(),
+                creditor: creditor.clone(),
+                asset: asset.clone(),
+                amount: line.owe,
+            }));
+        }
+        known
+    }
+
+    fn transit_of(&self, domain: &Domain) -> Option<Account> {
+        let bank = self.index(domain)?;
+        let ledger = self.cast.customers[*self.cast.banks[bank].holders.last()?].ubi;
+        Some(Account { domain: domain.clone(), ledger })
+    }
+
+    fn some_asset(&mut self) -> Uai {
+        let at = self.workload.random.index(self.cast.banks.len());
+        self.cast.banks[at].uai.clone()
+    }
+
+    /// An operator looks for rings of debts and nets the best one.
+    pub(super) fn net(&mut self) {
+        let first = self.workload.random.index(self.cast.banks.len());
+        for step in 0..self.cast.banks.len() {
+            let asset = self.cast.banks[(first + step) % self.cast.banks.len()].uai.clone();
+            let obligations = self.obligations(&asset);
+            let at = self.workload.random.index(self.nodes.len());
+            let domain = self.nodes[at].domain.clone();
+            let Some(found) = find_cycles(&domain, &asset, &obligations).into_iter().next() else {
+                continue;
+            };
+            let cycle = found.parties.iter().filter_map(|party| self.transit_of(party)).collect();
+            self.command(at, Command::Net { asset, cycle, amount: found.amount });
+            return;
+        }
+    }
+
+    /// An operator pays a debt with a claim on a third bank.
+    pub(super) fn settle_up(&mut self) {
+        let asset = self.some_asset();
+        let obligations = self.obligations(&asset);
+        if obligations.is_empty() {
+            return;
+        }
+        let at = self.workload.random.index(obligations.len());
+        let debt = obligations[at].clone();
+        let claim = obligations
+            .iter()
+            .find(|known| known.creditor == debt.debtor && known.debtor != debt.creditor);
+        let Some(claim) = claim.filter(|claim| !claim.amount.is_zero()) else { return };
+        let amount = Amount::new(debt.amount.units().min(claim.amount.units()));
+        let parties = [&debt.debtor, &debt.creditor, &claim.debtor];
+        let cycle = parties.iter().filter_map(|party| self.transit_of(party)).collect();
+        if let Some(debtor) = self.index(&debt.debtor) {
+            self.command(debtor, Command::Net { asset, cycle, amount });
+        }
+    }
+
+    /// An operator opts in to netting, now and then one out of it.
+    pub(super) fn opt_in(&mut self) {
+        let at = self.workload.random.index(self.nodes.len());
+        let on = self.workload.random.chance(8_000);
+        self.command(at, Command::SetNetting(on));
     }
 }

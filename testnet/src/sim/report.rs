@@ -80,8 +80,8 @@ figures! {
     suspensions: "suspensions",
     /// Breaks between books that were found.
     breaks: "breaks found",
-    /// Positions that were found to be mirrors, at the end.
-    reconciled: "positions reconciled",
+    /// Bookings of netting and settle-up.
+    netted: "nettings booked",
     /// Reports of misbehaviour.
     misbehaved: "misbehaviour seen",
     /// Decisions looked up in a log.

@@ -227,6 +227,8 @@ impl World {
                 }
             }
         }
+        let nets = random.chance(8_500);
+        self.command(node, Command::SetNetting(nets));
         let holders = self.cast.banks[node].holders.clone();
         for holder in &holders {
             let request = self.workload.request();

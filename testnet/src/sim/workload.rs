@@ -33,7 +33,7 @@ struct KnownOffer {
 /// The workload's memory.
 #[derive(Debug)]
 pub struct Workload {
-    random: Stream,
+    pub(super) random: Stream,
     next_request: u64,
     gap_max_ms: u64,
     windows: u64,
@@ -64,9 +64,12 @@ enum Act {
     PublishBook,
     RaiseLimit,
     Explain,
+    Net,
+    SettleUp,
+    OptIn,
 }
 
-const WEIGHTS: [(Act, u64); 16] = [
+const WEIGHTS: [(Act, u64); 19] = [
     (Act::Offer, 24),
     (Act::Take, 26),
     (Act::Compete, 7),
@@ -83,6 +86,9 @@ const WEIGHTS: [(Act, u64); 16] = [
     (Act::PublishBook, 1),
     (Act::RaiseLimit, 1),
     (Act::Explain, 1),
+    (Act::Net, 4),
+    (Act::SettleUp, 2),
+    (Act::OptIn, 1),
 ];
 
 impl Workload {
@@ -154,6 +160,9 @@ impl World {
             }
             Act::RaiseLimit => self.raise_limit(),
             Act::Explain => self.explain(),
+            Act::Net => self.net(),
+            Act::SettleUp => self.settle_up(),
+            Act::OptIn => self.opt_in(),
         }
     }
 

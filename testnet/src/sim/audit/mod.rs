@@ -35,6 +35,8 @@ pub struct Audit {
     pub heard: BTreeMap<Domain, BTreeMap<Height, Hash>>,
     /// Breaks with peers that nobody has explained.
     pub breaks: BTreeSet<(Domain, Uai)>,
+    /// Whether it takes part in netting.
+    pub netting: bool,
     sent: BTreeMap<Domain, Sequence>,
     received: BTreeMap<Domain, Sequence>,
     /// What one batch has changed, for the checks between domains.
@@ -68,6 +70,7 @@ impl Audit {
             settlements: BTreeMap::new(),
             heard: BTreeMap::new(),
             breaks: BTreeSet::new(),
+            netting: false,
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
             news: Vec::new(),
@@ -142,7 +145,6 @@ impl Audit {
             Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
-            | Record::Netting(_)
             | Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
@@ -166,6 +168,10 @@ impl Audit {
                 let pair = (broken.peer.clone(), broken.theirs.asset.clone());
                 self.news.push(News::Broke(pair.0.clone(), pair.1.clone()));
                 self.breaks.insert(pair);
+                Ok(())
+            }
+            Record::Netting(on) => {
+                self.netting = *on;
                 Ok(())
             }
             Record::Explained(word) => {

@@ -40,6 +40,11 @@ pub struct SettlementAudit {
 }
 
 impl SettlementAudit {
+    /// Whether it nets debts or settles one up: nobody's order is in it.
+    pub fn is_netting(&self) -> bool {
+        !self.legs.is_empty() && self.legs.iter().all(|leg| leg.order.is_none())
+    }
+
     fn decision(&self) -> Option<OutcomeKind> {
         self.decided.or(self.heard)
     }
@@ -67,7 +72,7 @@ impl Audit {
         let strict = !self.recovering;
         match statement {
             Statement::Agreed(agreement) => {
-                self.check_no_break(&agreement.legs)?;
+                self.check_promise(&agreement.legs)?;
                 let settlement = self.note_agreement(agreement);
                 settlement.locked = true;
                 settlement.proven.insert(domain);
@@ -75,7 +80,7 @@ impl Audit {
             Statement::Locked(id) => {
                 let legs = self.settlements.get(id).map(|known| known.legs.clone());
                 if !self.restoring {
-                    self.check_no_break(&legs.unwrap_or_default())?;
+                    self.check_promise(&legs.unwrap_or_default())?;
                 }
                 let settlement = self.settlements.entry(*id).or_default();
                 if self.restoring && settlement.locked {
@@ -122,8 +127,8 @@ impl Audit {
         Ok(())
     }
 
-    /// Nobody is promised that a peer may owe us more while our books and its differ.
-    fn check_no_break(&self, legs: &[Leg]) -> Checked {
+    /// No peer may owe us more while our books and its differ; nobody nets who has not said so.
+    fn check_promise(&self, legs: &[Leg]) -> Checked {
         let incoming = legs.iter().filter(|leg| leg.to.domain == self.domain);
         let stopped = incoming
             .map(|leg| (leg.from.domain.clone(), leg.asset.clone()))
@@ -132,6 +137,13 @@ impl Audit {
             stopped.is_none() || self.recovering,
             "a break stops new exposure",
             "{} locked for {stopped:?}",
+            self.domain
+        );
+        let netting = !legs.is_empty() && legs.iter().all(|leg| leg.order.is_none());
+        demand!(
+            !netting || self.netting || self.recovering,
+            "who nets has opted in",
+            "{} has not",
             self.domain
         );
         Ok(())
