@@ -42,6 +42,10 @@ pub enum Bug {
     EnclosureNotBound,
     /// The payee's KYC tier is not checked when a payment comes through others.
     TierSkippedOnRoute,
+    /// A subscription's event counts as taken before it was delivered.
+    SubscriptionGap,
+    /// An answer about a name is used beyond its life.
+    NameCachedTooLong,
     /// What comes in from a peer is booked twice.
     MirrorDrifts,
     /// A break of the books does not stop new exposure.
@@ -69,6 +73,7 @@ impl Bug {
         Bug::ReleasedOnRetry,
         Bug::EnclosureNotBound,
         Bug::TierSkippedOnRoute,
+        Bug::SubscriptionGap,
         Bug::MirrorDrifts,
         Bug::BreakIgnored,
         Bug::NettingLosesACent,

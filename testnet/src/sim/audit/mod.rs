@@ -142,6 +142,10 @@ impl Audit {
                 }
                 Ok(())
             }
+            Record::Asset(profile) => {
+                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
+                Ok(())
+            }
             Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
@@ -150,7 +154,6 @@ impl Audit {
             | Record::Admitted(_)
             | Record::Revoked(_)
             | Record::Rotated(_)
-            | Record::Asset(_)
             | Record::AssetLocked { .. }
             | Record::TransitLedger(_)
             | Record::Refused(_)
