@@ -90,6 +90,8 @@ impl<'a> Fold<'a> {
             | Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
             | Record::Netting(_) => Ok(()),
             Record::Asset(profile) => {
                 let key = Key::of(Kind::Asset).name(&profile.uai().to_string());
@@ -179,6 +181,8 @@ impl<'a> Fold<'a> {
             | Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
             | Record::Netting(_) => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::crypto::hash::{HashLock, hash_lock};
 use crate::identity::{Revocation, RevocationReason, Rotation, SignedRevocation, SignedRotation};
+use crate::ledger::mirror::{Break, Position};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
@@ -140,7 +141,19 @@ pub(super) fn statements() -> Vec<Statement> {
         of(refunds(1)),
         Statement::Finalised { settlement: settlement(1), outcome: OutcomeKind::Settle },
         Statement::Rotated(Box::new(rotation())),
+        Statement::Position(position()),
     ]
+}
+
+fn position() -> Position {
+    Position {
+        with: domain("b"),
+        asset: uai("EUR"),
+        owe: Amount::new(7),
+        claim: Amount::ZERO,
+        count: 3,
+        digest: Hash([9; 32]),
+    }
 }
 
 pub(super) fn received() -> ReceivedFrame {
@@ -213,6 +226,12 @@ fn own_records() -> Vec<Record> {
         Record::TransitFee { asset: uai("EUR"), fee: Fee { flat: Amount::new(2), ppm: 500 } },
         Record::TravelRule { asset: uai("EUR"), threshold: Some(Amount::new(1_000)) },
         Record::Netting(true),
+        Record::Broken(Box::new(Break { peer: domain("b"), ours: position(), theirs: position() })),
+        Record::Explained(record::Explained {
+            peer: domain("b"),
+            asset: uai("EUR"),
+            note: "a leg booked by hand".parse().unwrap(),
+        }),
     ]
 }
 
@@ -259,6 +278,8 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::TransitFee { .. } => 25,
         Record::TravelRule { .. } => 26,
         Record::Netting(_) => 27,
+        Record::Broken(_) => 28,
+        Record::Explained(_) => 29,
     }
 }
 
@@ -276,5 +297,6 @@ pub(super) const fn statement_number(statement: &Statement) -> u32 {
         Statement::Decided(_) => 8,
         Statement::Finalised { .. } => 9,
         Statement::Rotated(_) => 10,
+        Statement::Position(_) => 11,
     }
 }

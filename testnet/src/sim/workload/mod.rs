@@ -33,7 +33,7 @@ struct KnownOffer {
 /// The workload's memory.
 #[derive(Debug)]
 pub struct Workload {
-    random: Stream,
+    pub(super) random: Stream,
     next_request: u64,
     gap_max_ms: u64,
     windows: u64,
@@ -66,9 +66,13 @@ enum Act {
     Redeem,
     PublishBook,
     RaiseLimit,
+    Explain,
+    Net,
+    SettleUp,
+    OptIn,
 }
 
-const WEIGHTS: [(Act, u64); 18] = [
+const WEIGHTS: [(Act, u64); 22] = [
     (Act::Offer, 24),
     (Act::Take, 26),
     (Act::Compete, 7),
@@ -87,6 +91,10 @@ const WEIGHTS: [(Act, u64); 18] = [
     (Act::Redeem, 1),
     (Act::PublishBook, 1),
     (Act::RaiseLimit, 1),
+    (Act::Explain, 1),
+    (Act::Net, 4),
+    (Act::SettleUp, 2),
+    (Act::OptIn, 1),
 ];
 
 impl Workload {
@@ -160,6 +168,10 @@ impl World {
                 self.command(bank, Command::PublishBook);
             }
             Act::RaiseLimit => self.raise_limit(),
+            Act::Explain => self.explain(),
+            Act::Net => self.net(),
+            Act::SettleUp => self.settle_up(),
+            Act::OptIn => self.opt_in(),
         }
     }
 
