@@ -22,6 +22,7 @@ pub mod enrol;
 pub mod evidence;
 pub mod feeds;
 pub mod files;
+pub mod hooks;
 pub mod index;
 pub mod log_store;
 pub mod mesh;

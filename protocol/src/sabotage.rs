@@ -42,6 +42,8 @@ pub enum Bug {
     EnclosureNotBound,
     /// The payee's KYC tier is not checked when a payment comes through others.
     TierSkippedOnRoute,
+    /// A subscription's event counts as taken before it was delivered.
+    SubscriptionGap,
     /// An answer about a name is used beyond its life.
     NameCachedTooLong,
 }
@@ -65,6 +67,7 @@ impl Bug {
         Bug::ReleasedOnRetry,
         Bug::EnclosureNotBound,
         Bug::TierSkippedOnRoute,
+        Bug::SubscriptionGap,
     ];
 }
 

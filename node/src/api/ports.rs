@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
 use quadrille_protocol::payment::name::{NameQuestion, NameRecord};
 use quadrille_protocol::types::{Domain, Time, Uai};
 use quadrille_protocol::validator::{Command, Validator};
@@ -21,7 +22,7 @@ use quadrille_protocol::validator::{Command, Validator};
 use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
-use crate::index::{BatchSource, Index};
+use crate::index::{Index, Log};
 
 /// A look at the validator's state.
 pub type Look = Box<dyn FnOnce(&Validator) + Send>;
@@ -35,6 +36,8 @@ pub trait Core: Send + Sync + 'static {
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError>;
     /// Has an operator's command carried out.
     async fn command(&self, command: Command) -> Result<Answer, EngineError>;
+    /// Verifies evidence of a record of our own that we have lost, and hands it in.
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError>;
     /// Looks at the state; returns when all that was seen is durable.
     async fn look(&self, look: Look) -> Result<(), EngineError>;
 }
@@ -53,13 +56,14 @@ impl Core for Engine {
         Engine::command(self, command).await
     }
 
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError> {
+        Engine::give_back(self, evidence).await
+    }
+
     async fn look(&self, look: Look) -> Result<(), EngineError> {
         self.read(look).await
     }
 }
-
-/// Where batches are read from.
-pub type Log = Arc<dyn BatchSource + Send + Sync>;
 
 /// The past: the index says where things are, the log what they are.
 #[derive(Clone)]
@@ -73,10 +77,17 @@ pub struct History {
 }
 
 impl History {
-    /// Of `log` and its index.
+    /// Of `log` and its index, with a reader of evidence of their own.
     #[must_use]
     pub fn new(index: Index, log: Log) -> Self {
         let evidences = Arc::new(Evidences::new(Arc::clone(&log), index.clone()));
+        Self { index, log, evidences }
+    }
+
+    /// Of the log and the index that `evidences` reads.
+    #[must_use]
+    pub fn of(evidences: Arc<Evidences<Log>>) -> Self {
+        let (index, log) = (evidences.index().clone(), evidences.source().clone());
         Self { index, log, evidences }
     }
 }

@@ -115,6 +115,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         | Code::UnknownToken
         | Code::NameUnknown
         | Code::IdentityMissing
+        | Code::UnknownSubscription
         | Code::NoSuchRecord => StatusCode::NOT_FOUND,
         Code::WrongKey | Code::NotIssuer | Code::NotYours | Code::NotPermitted => {
             StatusCode::FORBIDDEN

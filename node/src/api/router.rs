@@ -20,7 +20,9 @@ use utoipa_axum::routes;
 
 use super::access::{Access, access_to};
 use super::dto::Problem;
-use super::handlers::{assets, events, ledgers, market, names, node, peers, settlements};
+use super::handlers::{
+    assets, events, hooks, ledgers, market, names, node, peers, recovery, settlements,
+};
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
 use super::{admit, dto};
@@ -63,8 +65,10 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(node::drain))
         .routes(routes!(node::undrain))
         .routes(routes!(node::log_level))
-        .routes(routes!(node::give_up))
-        .routes(routes!(node::customers_heard))
+        .routes(routes!(recovery::status))
+        .routes(routes!(recovery::evidence))
+        .routes(routes!(recovery::give_up))
+        .routes(routes!(recovery::customers_heard))
         .routes(routes!(ledgers::list, ledgers::open))
         .routes(routes!(ledgers::show))
         .routes(routes!(ledgers::entries))
@@ -98,7 +102,11 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(peers::set_trust, peers::end_trust))
         .routes(routes!(peers::members))
         .routes(routes!(peers::gateway))
-        .routes(routes!(events::stream));
+        .routes(routes!(events::stream))
+        .routes(routes!(hooks::list, hooks::add))
+        .routes(routes!(hooks::remove))
+        .routes(routes!(hooks::resume))
+        .routes(routes!(hooks::test));
     finish(router.get_openapi_mut());
     router
 }

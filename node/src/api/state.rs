@@ -18,6 +18,7 @@ use super::problem::{Answered, ApiError};
 use super::rate::{Buckets, Rate};
 use super::tokens::Tokens;
 use crate::engine::Answer;
+use crate::hooks::Hooks;
 use crate::telemetry::{Levels, Metrics};
 use crate::vault::Vault;
 
@@ -94,6 +95,8 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     /// What is logged.
     pub levels: Levels,
+    /// Events that are posted to other systems.
+    pub hooks: Hooks,
 }
 
 /// What every handler has at hand.

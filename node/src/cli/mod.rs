@@ -19,6 +19,7 @@ mod evidence;
 mod exit;
 mod explain;
 mod holder;
+mod hook;
 mod init;
 mod ledger;
 mod log;
@@ -28,6 +29,7 @@ mod order;
 mod output;
 mod pay;
 mod peers;
+mod recovery;
 mod run;
 mod span;
 mod status;
@@ -36,6 +38,7 @@ mod token;
 mod trade;
 mod travel;
 mod trust;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,6 +118,12 @@ enum Command {
     /// The log: verify it, show its head
     #[command(subcommand)]
     Log(log::Command),
+    /// Get back what a node has lost: who is awaited, what customers still hold
+    #[command(subcommand)]
+    Recovery(recovery::Command),
+    /// Events posted to other systems: add, list, remove, resume, test, verify
+    #[command(subcommand)]
+    Hook(hook::Command),
     /// Bearer tokens of a node: create, list, revoke
     #[command(subcommand)]
     Token(token::Command),
@@ -196,6 +205,8 @@ impl Command {
             Self::Trade(command) => trade::run(&command, output),
             Self::Evidence(command) => evidence::run(&command, output),
             Self::Log(command) => log::run(&command, output),
+            Self::Recovery(command) => recovery::run(&command, output),
+            Self::Hook(command) => hook::run(&command, output),
             Self::Token(command) => token::run(&command, output),
             Self::Drain(arguments) => drain::run(&arguments, true, output),
             Self::Undrain(arguments) => drain::run(&arguments, false, output),

@@ -41,6 +41,8 @@ paths! {
     vault "vault";
     /// The hashed bearer tokens.
     tokens "tokens.toml";
+    /// Subscriptions of other systems, and how far each has been told.
+    hooks "hooks";
     /// Where the running node is reached.
     endpoints "run/endpoints.json";
 }

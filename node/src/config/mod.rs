@@ -26,7 +26,7 @@ use crate::engine::QUEUE_MOST;
 
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
-pub use options::{Api, Compliance, Config, Engine, Holders, Mesh, Names, Node, Settlement};
+pub use options::{Api, Compliance, Config, Engine, Holders, Hooks, Mesh, Names, Node, Settlement};
 pub use template::template;
 pub use value::{AnswerTo, LogFormat, StaticPeer};
 
@@ -115,6 +115,7 @@ impl Config {
             ("api.event_subscribers", self.api.event_subscribers),
             ("mesh.max_connections", self.mesh.max_connections),
             ("engine.queue", self.engine.queue),
+            ("hooks.subscriptions", self.hooks.subscriptions),
             ("compliance.screening_at_once", self.compliance.screening_at_once),
         ];
         for (name, count) in counts {
@@ -135,6 +136,8 @@ impl Config {
             ("api.refusals_per_minute", u64::from(self.api.refusals_per_minute)),
             ("mesh.gossip_per_10s", u64::from(self.mesh.gossip_per_10s)),
             ("engine.snapshot_batches", self.engine.snapshot_batches),
+            ("hooks.timeout_ms", self.hooks.timeout_ms),
+            ("hooks.patience_s", self.hooks.patience_s),
             ("names.life_ms", self.names.life_ms),
             ("compliance.screening_timeout_ms", self.compliance.screening_timeout_ms),
         ];

@@ -194,6 +194,23 @@ options! {
         snapshot_batches: u64 = 10_000;
     }
 
+    /// Subscriptions of other systems: events that this node posts to them.
+    hooks: Hooks {
+        /// Whether plain HTTP may be used to other machines. Without it only https is; plain HTTP
+        /// to this machine is a matter of allow_private.
+        allow_http: bool = false;
+        /// Whether addresses that are not public may be called: of this machine, of private
+        /// networks. Whoever may add a subscription could then reach what only this node can.
+        allow_private: bool = false;
+        /// Longest wait for a receiver's answer, in milliseconds.
+        timeout_ms: u64 = 10_000;
+        /// How long an event that is not taken is tried, in seconds, before its subscription is
+        /// paused until the operator resumes it.
+        patience_s: u64 = 86_400;
+        /// Most subscriptions.
+        subscriptions: usize = 64;
+    }
+
     /// The customers of this bank.
     holders: Holders {
         /// Signature suites that a customer's key may have: "hybrid-ml-dsa-65",

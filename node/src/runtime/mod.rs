@@ -42,8 +42,9 @@ use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
-use crate::index::{INDEX_QUEUE, Index, Indexer};
-use crate::log_store::{LogReader, LogStore, Snapshots};
+use crate::hooks::Hooks;
+use crate::index::{INDEX_QUEUE, Index, Indexer, Log};
+use crate::log_store::{LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
 use crate::signer::Signer;
 use crate::telemetry::{Levels, Metrics};
@@ -97,8 +98,7 @@ struct Core {
     running: Running,
     index: Index,
     indexer: Indexer,
-    evidence: Arc<Evidences<LogReader>>,
-    log: LogReader,
+    evidence: Arc<Evidences<Log>>,
     snapshots: Snapshots,
 }
 
@@ -141,8 +141,9 @@ impl Core {
         tracing::info!(%height, ?snapshot, replayed, "log opened");
         let index = Index::open(&setup.layout.index())?;
         index.catch_up(&log.reader(), log.head())?;
-        let evidence = Arc::new(Evidences::new(log.reader(), index.clone()));
-        let (snapshots, reader) = (log.snapshots(), log.reader());
+        let shared: Log = Arc::new(log.reader());
+        let evidence = Arc::new(Evidences::new(shared, index.clone()));
+        let snapshots = log.snapshots();
         metrics::storage(metrics, log.counters(), index.clone());
         let (indexing, batches) = mpsc::channel(INDEX_QUEUE);
         let indexer = Indexer::spawn(index.clone(), batches)?;
@@ -150,14 +151,14 @@ impl Core {
             validator,
             log,
             signer: signer.clone(),
-            index: index.clone(),
+            evidence: evidence.clone(),
             indexing,
             clock: clock.clone(),
             metrics: metrics.clone(),
             queue: setup.config.engine.queue,
             verify_workers: setup.config.verify_workers(),
         })?;
-        Ok(Self { running, index, indexer, evidence, log: reader, snapshots })
+        Ok(Self { running, index, indexer, evidence, snapshots })
     }
 }
 
@@ -171,7 +172,7 @@ impl Node {
         let signer: Arc<dyn Signer> = Arc::new(setup.signer()?);
         let metrics = Arc::new(Metrics::new());
         let core = Core::start(&setup, &signer, &clock, &metrics)?;
-        let Core { mut running, index, indexer, evidence, log, snapshots } = core;
+        let Core { mut running, index, indexer, evidence, snapshots } = core;
         let engine = running.engine.clone();
         let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
         let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
@@ -193,15 +194,26 @@ impl Node {
             certificate: setup.certificate.clone(),
             rotations,
             wanted: setup.wanted.clone(),
-            book: OwnBook::new(index.clone(), evidence.clone()),
+            book: OwnBook::new(index, evidence.clone()),
         });
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
+        let (core, history): (Arc<dyn api::ports::Core>, _) =
+            (Arc::new(engine.clone()), History::of(evidence));
+        let hooks = Hooks::start(
+            setup.hook_settings(),
+            engine.domain().clone(),
+            history.clone(),
+            core.clone(),
+            clock.clone(),
+        )?;
+        metrics::hooks(&metrics, &hooks);
         let names = Names::new(engine.clone(), mesh.clone(), clock.clone(), answers);
         let node = api::Node {
-            core: Arc::new(engine.clone()),
-            history: History::new(index, Arc::new(log)),
+            core,
+            history,
+            hooks,
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock, names: Arc::new(names) }),
             vault: Arc::new(setup.vault()),
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),

@@ -12,7 +12,9 @@ use quadrille_node::api::dto::{Connection, GatewayView};
 use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer, Resolved};
 use quadrille_node::api::tokens::{self, Role, Tokens};
 use quadrille_node::api::{ApiSettings, Node, Server};
-use quadrille_node::engine::{Answer, EngineError};
+use quadrille_node::engine::{Answer, EngineError, SystemClock};
+use quadrille_node::hooks::reach::Policy;
+use quadrille_node::hooks::{HookSettings, Hooks};
 use quadrille_node::index::{BatchSource, Index};
 use quadrille_node::log_store::SealedBatch;
 use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
@@ -22,6 +24,7 @@ use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
 use quadrille_protocol::payment::name::{Found, NameQuestion, NameRecord, NameStatus};
 use quadrille_protocol::settlement::agreement::Account;
 use quadrille_protocol::types::*;
@@ -152,6 +155,10 @@ impl Core for FakeCore {
         self.request(|request| Input::Command { request, command }).await
     }
 
+    async fn give_back(&self, _: Evidence) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn look(&self, look: Look) -> Result<(), EngineError> {
         let market = self.world.lock().unwrap();
         look(&market.net.banks[self.bank].validator);
@@ -275,9 +282,16 @@ impl Town {
                 memories: memories.clone(),
                 conduct: conduct.clone(),
             };
+            let core: Arc<dyn Core> = Arc::new(core);
+            let history = History::new(memory.index.clone(), Arc::new(memory.log.clone()));
+            let mut hooks = HookSettings::at(folder.path().join(format!("hooks-{bank}")));
+            hooks.policy = Policy { allow_http: false, allow_private: true };
+            let (domain, clock) = (domains[bank].clone(), Arc::new(SystemClock));
+            let hooks = Hooks::start(hooks, domain, history.clone(), core.clone(), clock).unwrap();
             let node = Node {
-                core: Arc::new(core),
-                history: History::new(memory.index.clone(), Arc::new(memory.log.clone())),
+                core,
+                history,
+                hooks,
                 mesh: Arc::new(FakeMesh(domains[1 - bank].clone())),
                 vault: Arc::new(Vault::new(
                     folder.path().join(format!("vault-{bank}")),

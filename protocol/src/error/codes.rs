@@ -372,4 +372,18 @@ codes! {
     2607 EnclosureUnopened "enclosed data were not opened", "Send the payment again.";
     2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
         "Seal again just what the agreement names.";
+
+    2801 BadSubscription "subscription does not hold together",
+        "See the message, and `quadrille hook add --help`.";
+    2802 UnknownSubscription "no such subscription", "See `quadrille hook list`.";
+    2803 TooManySubscriptions "too many subscriptions",
+        "Remove one, or raise hooks.subscriptions.";
+    2804 AddressNotAllowed "events may not be sent to this address",
+        "Use https and a public address, or see hooks.allow_http and hooks.allow_private.";
+    2805 DeliveryFailed "event was not taken",
+        "The receiver must answer 2xx in time; `quadrille hook resume` once it does.";
+    2806 BadHookSignature "signature of a delivery does not fit",
+        "Check the secret, and that the body is as it came, byte for byte.";
+    2807 StaleDelivery "delivery is too old, or from the future",
+        "Drop it: it may be a replay. Check the clock if it was just sent.";
 }

@@ -18,6 +18,7 @@ their own, as long as the node runs; orders are always safe to repeat. In a path
 mod assets;
 mod common;
 mod events;
+mod hooks;
 mod ledgers;
 mod market;
 mod names;
@@ -30,6 +31,7 @@ pub use common::{
     Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
 };
 pub use events::{EventKind, EventView};
+pub use hooks::{NewSubscription, SubscriptionState, SubscriptionView};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
     MovementView, RulesView,
@@ -38,7 +40,7 @@ pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, Waitin
 pub use names::{
     IdentityReceipt, IdentityView, NameView, NewLedger, TravelRuleView, TravelThreshold,
 };
-pub use node::{CheckpointView, LogHead, LogLevel, NotReady, Status};
+pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status};
 pub use peers::{
     Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
     TrustLimit, TrustLine,

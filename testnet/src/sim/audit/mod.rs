@@ -134,6 +134,10 @@ impl Audit {
                 }
                 Ok(())
             }
+            Record::Asset(profile) => {
+                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
+                Ok(())
+            }
             Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
@@ -143,7 +147,6 @@ impl Audit {
             | Record::Admitted(_)
             | Record::Revoked(_)
             | Record::Rotated(_)
-            | Record::Asset(_)
             | Record::AssetLocked { .. }
             | Record::TransitLedger(_)
             | Record::Refused(_)
