@@ -25,6 +25,7 @@ async fn operations(bank: &Bank) -> Vec<(String, String, bool)> {
                 .replace("{height}", "1")
                 .replace("{leaf}", "0")
                 .replace("{sequence}", "1")
+                .replace("{holder}", "bob@bank-b.example")
                 .replace("{domain}", "bank-b.example")
                 .replace("{asset}", "EUR:bank-b.example%230011223344556677")
                 .replace("{ledger}", &format!("ubi:{}", "1".repeat(64)))
