@@ -34,6 +34,14 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// What left a ledger today is not added up: a limit is passed by splitting.
+    SecondKeyBypassed,
+    /// A settlement credits a ledger that was frozen before its bank locked.
+    FrozenLedgerCredited,
+    /// Whom an asset's profile excludes may have it.
+    TransferUnrestricted,
+    /// An attestation leaves out what is set aside for offers.
+    SupplyCountedWrong,
 }
 
 impl Bug {
@@ -51,6 +59,10 @@ impl Bug {
         Bug::FeedGapAccepted,
         Bug::BarePreimageAccepted,
         Bug::GuardIgnored,
+        Bug::SecondKeyBypassed,
+        Bug::FrozenLedgerCredited,
+        Bug::TransferUnrestricted,
+        Bug::SupplyCountedWrong,
     ];
 }
 

@@ -87,6 +87,8 @@ tags! {
     State b"quadrille/state\0";
     /// A holder's registration.
     Registration b"quadrille/regist";
+    /// The proof that a holder has the key that replaces a lost one.
+    Replacement b"quadrille/replac";
 }
 
 /// The SHA-256 of `tag`'s prefix and, for each part, its length (`u64`, little-endian) and bytes.

@@ -48,6 +48,8 @@ pub struct Asset {
     pub redeemed: Amount,
     /// Whether the issuer has locked it.
     pub locked: bool,
+    /// Whether the issuer has closed it: nothing is issued any more.
+    pub closed: bool,
     /// The last issues that had a name of their own, oldest first: one is carried out once,
     /// however often it is asked for.
     pub named_issues: VecDeque<NamedIssue>,
@@ -73,6 +75,7 @@ impl Asset {
             issued: Amount::ZERO,
             redeemed: Amount::ZERO,
             locked: false,
+            closed: false,
             named_issues: VecDeque::new(),
         }
     }

@@ -6,6 +6,8 @@ pub mod books;
 pub mod correspondent;
 pub mod opening;
 pub mod order;
+pub mod replacement;
+pub mod supply;
 pub mod transaction;
 
 pub use account::Ledger;
@@ -14,6 +16,8 @@ pub use books::{Books, Postings};
 pub use correspondent::Correspondent;
 pub use opening::{Opening, SignedOpening, VerifiedOpening};
 pub use order::{Action, Order, Payment, SignedOrder, VerifiedOrder};
+pub use replacement::{KeyReplaced, Replacement, SignedReplacement, VerifiedReplacement};
+pub use supply::{Attestation, Supply};
 pub use transaction::{Cause, Transaction};
 
 #[cfg(test)]

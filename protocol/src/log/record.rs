@@ -16,6 +16,7 @@ use crate::identity::SignedCertificate;
 use crate::identity::SignedRevocation;
 use crate::identity::SignedRotation;
 use crate::ledger::asset::AssetProfile;
+use crate::ledger::supply::Attestation;
 use crate::ledger::transaction::Transaction;
 use crate::limits;
 use crate::market::WaitingTake;
@@ -95,6 +96,10 @@ pub enum Record {
     Shown(Box<Evidence>),
     /// All that came back is written down again, and reacted to.
     Restored,
+    /// The issuer closed an asset of which nothing was left: nothing is issued any more.
+    AssetClosed(Uai),
+    /// How much of an asset there is here.
+    Attested(Box<Attestation>),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -407,6 +412,8 @@ impl Record {
             Record::Recovering { .. } => "Recovering",
             Record::Shown(_) => "Shown",
             Record::Restored => "Restored",
+            Record::AssetClosed(_) => "AssetClosed",
+            Record::Attested(_) => "Attested",
         }
     }
 }

@@ -5,11 +5,11 @@ use bincode::{Decode, Encode};
 use crate::identity::VerifiedCertificate;
 use crate::identity::VerifiedRevocation;
 use crate::identity::VerifiedRotation;
-use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder};
+use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder, VerifiedReplacement};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
 use crate::settlement::Header;
 use crate::types::{
-    Amount, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Detail, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 /// A local request's number, chosen by the edge; the reply carries it.
@@ -114,6 +114,17 @@ pub enum Command {
         amount: Amount,
         /// The operator's name for this issue, hashed: repeated, it happens once.
         name: Option<Hash>,
+    },
+    /// Close an asset of ours of which nothing is outstanding, for good.
+    CloseAsset(Uai),
+    /// Write down how much of an asset there is here.
+    AttestAsset(Uai),
+    /// Give a ledger another key, because its holder has lost it.
+    ReplaceKey {
+        /// What the holder signed with the new key.
+        replacement: Box<VerifiedReplacement>,
+        /// Why, in the bank's words.
+        reason: Detail,
     },
     /// Freeze a ledger.
     Freeze(Ubi),

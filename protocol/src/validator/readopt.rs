@@ -128,7 +128,9 @@ impl State {
             | Record::Recovered(_)
             | Record::Recovering { .. }
             | Record::Shown(_)
-            | Record::Restored => true,
+            | Record::Restored
+            | Record::AssetClosed(_)
+            | Record::Attested(_) => true,
         }
     }
 
@@ -138,7 +140,8 @@ impl State {
             | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
-            | Cause::PaymentEnded { .. } => true,
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => true,
             Cause::Ordered(order) => match &order.order().action {
                 Action::Cancel { offer } => self.offers.contains_key(offer),
                 Action::Pay(_)

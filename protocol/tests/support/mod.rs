@@ -465,20 +465,37 @@ impl Net {
         rules: Rules,
         second: Option<SecretKey>,
     ) -> Customer {
+        self.customer_as(bank, name, |opening| opening.rules = rules, second)
+    }
+
+    /// A further ledger of a holder, with the same key.
+    pub fn customer_numbered(&mut self, bank: usize, name: &str, number: u32) -> Customer {
+        self.customer_as(bank, name, |opening| opening.number = number, None)
+    }
+
+    /// A customer whose opening says something special.
+    pub fn customer_as(
+        &mut self,
+        bank: usize,
+        name: &str,
+        change: impl FnOnce(&mut Opening),
+        second: Option<SecretKey>,
+    ) -> Customer {
         let suite = match self.signing {
             Signing::Real { holders, .. } => holders,
             Signing::Off => Suite::Ed25519,
         };
         let number = name.bytes().fold(77u64, |sum, byte| sum * 131 + u64::from(byte));
         let key = secret(suite, number);
-        let opening = Opening {
+        let mut opening = Opening {
             network: self.network.clone(),
             holder: format!("{name}@{}", self.domain(bank)).parse().unwrap(),
             number: 1,
             key: key.public().clone(),
             tier: 1,
-            rules,
+            rules: Rules::default(),
         };
+        change(&mut opening);
         let ledger = opening.ubi();
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));
         let verified = SignedOpening { opening, signature }.verify(&HybridSignatures).unwrap();

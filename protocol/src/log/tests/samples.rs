@@ -3,6 +3,7 @@
 use super::*;
 use crate::crypto::hash::{HashLock, hash_lock};
 use crate::identity::{Revocation, RevocationReason, Rotation, SignedRevocation, SignedRotation};
+use crate::ledger::supply::{Attestation, Position};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
@@ -202,7 +203,21 @@ fn own_records() -> Vec<Record> {
         Record::Recovering { lost_height: Height(3), lost_hash: Hash([1; 32]) },
         Record::Shown(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
         Record::Restored,
+        Record::AssetClosed(uai("EUR")),
+        Record::Attested(Box::new(attestation())),
     ]
+}
+
+fn attestation() -> Attestation {
+    let (owe, claim) = (Amount::new(40), Amount::ZERO);
+    Attestation {
+        asset: uai("EUR"),
+        issued: Amount::new(100),
+        redeemed: Amount::new(10),
+        holders: Amount::new(50),
+        peers: Bounded::new(vec![Position { peer: domain("b"), owe, claim }]).unwrap(),
+        height: Height(4),
+    }
 }
 
 /// Every kind of record, statements included.
@@ -238,6 +253,8 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::Recovering { .. } => 21,
         Record::Shown(_) => 22,
         Record::Restored => 23,
+        Record::AssetClosed(_) => 24,
+        Record::Attested(_) => 25,
     }
 }
 

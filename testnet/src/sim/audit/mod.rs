@@ -148,7 +148,9 @@ impl Audit {
             | Record::OfferClosed(_)
             | Record::Book(_)
             | Record::Suspended(_)
-            | Record::Lifted(_) => Ok(()),
+            | Record::Lifted(_)
+            | Record::AssetClosed(_)
+            | Record::Attested(_) => Ok(()),
             Record::Restored => {
                 self.restoring = false;
                 Ok(())
