@@ -59,8 +59,10 @@ pub const TRANSACTION_ENTRIES: usize = 2 * AGREEMENT_LEGS;
 pub const ENTRY_MOVEMENTS: usize = 2 * AGREEMENT_LEGS;
 /// Contra postings of one transaction.
 pub const TRANSACTION_CONTRAS: usize = 2 * AGREEMENT_LEGS;
-/// Intermediaries a payment may name.
-pub const PAYMENT_HOPS: usize = AGREEMENT_PARTIES - 2;
+/// Legs of one payment, from ledger to ledger.
+pub const ROUTE_HOPS: usize = AGREEMENT_PARTIES - 1;
+/// Routes that a bank tries for one payment, one after the other.
+pub const PAYMENT_ROUTES: usize = 8;
 
 /// Open settlements shared with one peer.
 pub const OPEN_SETTLEMENTS_PER_PEER: usize = 4096;
@@ -90,6 +92,10 @@ pub const LEDGER_BACKUPS: usize = 8;
 pub const ATTESTED_PEERS: usize = 512;
 /// Nonces behind the highest one that may still be used, per ledger.
 pub const NONCE_WINDOW: u64 = 64;
+/// Documents that an asset's profile may name.
+pub const ASSET_DOCUMENTS: usize = 8;
+/// Jurisdictions, and domains, that an asset's profile may name.
+pub const ASSET_PERMISSIONS: usize = 32;
 /// Named issues that an asset remembers, to answer a repetition.
 pub const NAMED_ISSUES: usize = 1024;
 /// Recent orders whose outcome a ledger remembers, to answer a repetition.

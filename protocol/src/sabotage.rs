@@ -34,6 +34,14 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// A payment that costs less than it may keeps the rest.
+    CostTakenWhole,
+    /// A payment that takes another way has its cost released first.
+    ReleasedOnRetry,
+    /// The payee's bank does not compare what is enclosed with what was agreed upon.
+    EnclosureNotBound,
+    /// The payee's KYC tier is not checked when a payment comes through others.
+    TierSkippedOnRoute,
     /// What left a ledger today is not added up: a limit is passed by splitting.
     SecondKeyBypassed,
     /// A settlement credits a ledger that was frozen before its bank locked.
@@ -59,6 +67,10 @@ impl Bug {
         Bug::FeedGapAccepted,
         Bug::BarePreimageAccepted,
         Bug::GuardIgnored,
+        Bug::CostTakenWhole,
+        Bug::ReleasedOnRetry,
+        Bug::EnclosureNotBound,
+        Bug::TierSkippedOnRoute,
         Bug::SecondKeyBypassed,
         Bug::FrozenLedgerCredited,
         Bug::TransferUnrestricted,

@@ -9,7 +9,7 @@ use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Opening, SignedOpening};
 use quadrille_protocol::limits;
-use quadrille_protocol::types::{Holder, Network, Ubi};
+use quadrille_protocol::types::{Country, Hash, Holder, Network, Ubi};
 use serde::Serialize;
 
 use super::OpenWallet;
@@ -201,6 +201,8 @@ impl Open {
             number: self.number,
             key: holder.key,
             tier: self.tier,
+            jurisdiction: Country::UNKNOWN,
+            identity: Hash::ZERO,
             rules: Rules::default(),
         };
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));

@@ -307,7 +307,11 @@ fn kinds_of(record: &Record, own: &Domain) -> Vec<EventKind> {
         | Record::TakeWaiting { .. }
         | Record::Book(_)
         | Record::Queried(_)
-        | Record::Page(_) => Vec::new(),
+        | Record::Page(_)
+        | Record::Routed { .. }
+        | Record::TransitFee { .. }
+        | Record::TravelRule { .. }
+        | Record::Netting(_) => Vec::new(),
         Record::Admitted(signed) => signed
             .parse()
             .map(|certificate| EventKind::MemberAdmitted { domain: certificate.domain })

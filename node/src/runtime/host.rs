@@ -153,7 +153,7 @@ impl NodeHost {
                 Some(_) | None => None,
             })
             .collect();
-        self.put(Input::Frame(Box::new(frame))).await?;
+        self.put(Input::Frame { frame: Box::new(frame), findings: Vec::new() }).await?;
         for signed in rotations {
             let directory = self.engine.directory();
             let verified = self.anchors.verify_rotation(&signed, &directory, &HybridSignatures)?;

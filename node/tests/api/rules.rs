@@ -9,7 +9,7 @@ use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{SecretKey, Suite};
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Action, Opening, SignedOpening};
-use quadrille_protocol::types::Amount;
+use quadrille_protocol::types::{Amount, Country, Hash};
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, Got, Town, levels, settings};
@@ -242,6 +242,8 @@ fn opening(town: &Town, suite: Suite, tier: u8) -> Value {
         number: 1,
         key: key.public().clone(),
         tier,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     };
     let signature = key.sign(Tag::Opening, &codec::encode(&opening));

@@ -1,5 +1,6 @@
 //! Banks with a log, an index, a signer and an engine each, and channels for sessions.
 
+use quadrille_protocol::types::{Bounded, Country, Hash};
 use std::future::Future;
 use std::io;
 use std::num::NonZeroU32;
@@ -380,6 +381,10 @@ impl Net {
             supply_limit: None,
             terms: Hash::ZERO,
             minimum_tier: 0,
+            denomination: Amount::new(1),
+            documents: Bounded::default(),
+            jurisdictions: Bounded::default(),
+            holders: Bounded::default(),
         };
         let profiles = [profile("BOND", 0), profile("EUR", count - 1)];
         let [bond, eur] = [profiles[0].uai(), profiles[1].uai()];
@@ -448,6 +453,8 @@ impl Net {
             number: 1,
             key: key.public().clone(),
             tier: 1,
+            jurisdiction: Country::UNKNOWN,
+            identity: Hash::ZERO,
             rules: Rules::default(),
         };
         let ledger = opening.ubi();
@@ -486,6 +493,7 @@ impl Net {
             notary: None,
             selection_window: Duration(0),
             expiry: SystemClock.now().after(Duration(3_600_000)),
+            receive: None,
         };
         self.order(customer, Action::Offer(terms)).await
     }
@@ -505,6 +513,7 @@ impl Net {
             pay: Amount::new(pay),
             notary: None,
             expiry: SystemClock.now().after(Duration(300_000)),
+            receive: None,
         };
         let pair = AssetPair { give: self.bond.clone(), want: self.eur.clone() };
         self.order(customer, Action::Take { terms, pair }).await

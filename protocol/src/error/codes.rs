@@ -2,7 +2,8 @@
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
-//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
+//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles, 25 names, 26 payments
+//! and paths, 27 positions and netting, 28 subscriptions.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -25,6 +26,7 @@ codes! {
     1014 TextTooLong "text too long or with control characters", "Shorten it; plain text only.";
     1015 TooMany "too many elements", "Send fewer; the limit is in the message.";
     1016 BadNumber "not a number in range", "Use decimal digits in the documented range.";
+    1017 BadCountry "not a country code", "Use two capital letters of ISO 3166-1, like DE.";
 
     1101 UnknownSuite "unknown signature suite", "Use suite 1, 2 or 3.";
     1102 BadKey "not a public key of this suite", "Check the key's length and encoding.";
@@ -342,4 +344,16 @@ codes! {
     2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
     2404 NotSealed "batch is not signed yet", "Try again in a moment.";
     2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
+
+    2601 FeeTooLow "less than the fee for passing it on", "Look for the way again: fees have changed.";
+    2602 CostTooHigh "costs more than the payer allows", "Allow more, or wait for a better price.";
+    2603 OfferSelects "offer selects among takes and cannot be part of a payment",
+        "Look for another way.";
+    2604 BadRoute "route is no way of making this payment", "Look for the way again.";
+    2605 NoRoute "no way to make this payment", "See the message: trust, asset, cost or length.";
+    2606 TravelDataMissing "travel rule asks for the data of payer and payee",
+        "Register the payer's identity at its bank and name the payee with --beneficiary.";
+    2607 EnclosureUnopened "enclosed data were not opened", "Send the payment again.";
+    2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
+        "Seal again just what the agreement names.";
 }

@@ -11,7 +11,7 @@ pub mod supply;
 pub mod transaction;
 
 pub use account::Ledger;
-pub use asset::{Asset, AssetProfile};
+pub use asset::{Asset, AssetProfile, Document};
 pub use books::{Books, Postings};
 pub use correspondent::Correspondent;
 pub use opening::{Opening, SignedOpening, VerifiedOpening};

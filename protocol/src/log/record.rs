@@ -21,6 +21,7 @@ use crate::ledger::transaction::Transaction;
 use crate::limits;
 use crate::market::WaitingTake;
 use crate::market::{OfferClosed, OfferNotice};
+use crate::payment::{Fee, Plan};
 use crate::settlement::agreement::{Account, Agreement, Header};
 use crate::types::{
     Amount, Bounded, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
@@ -96,6 +97,29 @@ pub enum Record {
     Shown(Box<Evidence>),
     /// All that came back is written down again, and reacted to.
     Restored,
+    /// How a holder's payment is to be made.
+    Routed {
+        /// The payment.
+        payment: OrderId,
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// The operator set what passing an asset on costs.
+    TransitFee {
+        /// The asset.
+        asset: Uai,
+        /// The fee.
+        fee: Fee,
+    },
+    /// The operator set from which amount on payments of an asset need the travel rule's data.
+    TravelRule {
+        /// The asset.
+        asset: Uai,
+        /// The amount; `None` for never.
+        threshold: Option<Amount>,
+    },
+    /// The operator opted in to netting, or out of it.
+    Netting(bool),
     /// The issuer closed an asset of which nothing was left: nothing is issued any more.
     AssetClosed(Uai),
     /// How much of an asset there is here.
@@ -412,6 +436,10 @@ impl Record {
             Record::Recovering { .. } => "Recovering",
             Record::Shown(_) => "Shown",
             Record::Restored => "Restored",
+            Record::Routed { .. } => "Routed",
+            Record::TransitFee { .. } => "TransitFee",
+            Record::TravelRule { .. } => "TravelRule",
+            Record::Netting(_) => "Netting",
             Record::AssetClosed(_) => "AssetClosed",
             Record::Attested(_) => "Attested",
         }

@@ -86,6 +86,15 @@ impl Validator {
                 Err(Refusal::new(Code::NotRecovering, "all is well").into())
             }
             Command::PublishBook => self.publish_book(),
+            Command::SetTransitFee { asset, fee } => {
+                self.state.books.asset(&asset)?;
+                self.write(Record::TransitFee { asset, fee })
+            }
+            Command::SetTravelRule { asset, threshold } => {
+                self.state.books.asset(&asset)?;
+                self.write(Record::TravelRule { asset, threshold })
+            }
+            Command::SetNetting(takes_part) => self.write(Record::Netting(takes_part)),
         }
     }
 

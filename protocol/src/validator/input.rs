@@ -7,6 +7,7 @@ use crate::identity::VerifiedRevocation;
 use crate::identity::VerifiedRotation;
 use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder, VerifiedReplacement};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
+use crate::payment::{Fee, Finding, Plan};
 use crate::settlement::Header;
 use crate::types::{
     Amount, Detail, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
@@ -28,6 +29,15 @@ pub enum Input {
         /// The order.
         order: Box<VerifiedOrder>,
     },
+    /// A holder's payment to another bank, with the ways that the edge has found for it.
+    Pay {
+        /// To be answered.
+        request: RequestId,
+        /// The order.
+        order: Box<VerifiedOrder>,
+        /// The plan.
+        plan: Box<Plan>,
+    },
     /// A new ledger.
     Open {
         /// To be answered.
@@ -43,7 +53,12 @@ pub enum Input {
         command: Command,
     },
     /// A page of a peer's feed.
-    Frame(Box<ReceivedFrame>),
+    Frame {
+        /// The page.
+        frame: Box<ReceivedFrame>,
+        /// What the edge found in those enclosures of it that are for us.
+        findings: Vec<Finding>,
+    },
     /// A message that binds nobody, from an authenticated peer.
     Message {
         /// Who sent it.
@@ -146,6 +161,22 @@ pub enum Command {
     CustomersHeard,
     /// Write down and publish the root of our live offers, for late joiners.
     PublishBook,
+    /// Ask this much for passing an asset on; nothing unless it is set.
+    SetTransitFee {
+        /// The asset.
+        asset: Uai,
+        /// The fee.
+        fee: Fee,
+    },
+    /// Ask for the travel rule's data from this amount on; `None` for never.
+    SetTravelRule {
+        /// The asset.
+        asset: Uai,
+        /// The amount.
+        threshold: Option<Amount>,
+    },
+    /// Opt in to netting, or out of it.
+    SetNetting(bool),
 }
 
 /// A message between validators that binds nobody: it may be lost, repeated or invented.

@@ -129,8 +129,12 @@ impl State {
             | Record::Recovering { .. }
             | Record::Shown(_)
             | Record::Restored
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Netting(_)
             | Record::AssetClosed(_)
             | Record::Attested(_) => true,
+            Record::Routed { payment, .. } => self.payments.contains_key(payment),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::recover::Mode;
 use crate::limits;
 use crate::market::Book;
+use crate::payment::Finding;
 use crate::types::{Domain, Duration, OrderId, Sequence, SettlementId, Time};
 
 /// A timer. It only says «look»: whether something is due is read from the state.
@@ -90,6 +91,8 @@ pub(super) struct Volatile {
     pub mode: Mode,
     pub draining: bool,
     pub notices_seen: u64,
+    /// What the edge found in the enclosures of the page that is being taken in.
+    pub findings: Vec<Finding>,
     /// Settlements for whose decision the log is being searched, the oldest search first. One
     /// that is decided meanwhile is taken out: what the search then says is out of date.
     pub searches: VecDeque<SettlementId>,
@@ -104,6 +107,7 @@ impl Volatile {
             mode: Mode::Live,
             draining: false,
             notices_seen: 0,
+            findings: Vec::new(),
             searches: VecDeque::new(),
         }
     }

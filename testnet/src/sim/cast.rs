@@ -12,7 +12,9 @@ use quadrille_protocol::identity::{
 };
 use quadrille_protocol::ledger::opening::{Opening, Rules, SignedOpening};
 use quadrille_protocol::ledger::{AssetProfile, VerifiedOpening};
-use quadrille_protocol::types::{Bounded, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi};
+use quadrille_protocol::types::{
+    Amount, Bounded, Country, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi,
+};
 
 use super::clock::START_MS;
 use super::rng::Stream;
@@ -187,6 +189,10 @@ fn profile(code: &str, issuer: &Domain) -> AssetProfile {
         supply_limit: None,
         terms: Hash::ZERO,
         minimum_tier: 0,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     }
 }
 
@@ -225,6 +231,8 @@ fn draw_customer(
         number: 1,
         key: keys[0].public().clone(),
         tier: 1,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     };
     let signature = keys[0].sign(Tag::Opening, &codec::encode(&opening));

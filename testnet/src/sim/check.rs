@@ -308,7 +308,7 @@ impl World {
         });
         let Some(frame) = frame else { return Ok(()) };
         let before = validator.snapshot();
-        let mut inputs = VecDeque::from([Input::Frame(frame)]);
+        let mut inputs = VecDeque::from([Input::Frame { frame, findings: Vec::new() }]);
         let now = at.clock.at(now_ms);
         let turned = validator.turn(now, at.entropy.bytes(), &mut inputs);
         let effects = turned.map_err(|fault| Broken::crash(fault.to_string()))?;

@@ -376,7 +376,7 @@ impl World {
         let input = match packet {
             Packet::Frame(bytes) => {
                 Frame::verify(&bytes, sender, receiver, network, directory, verifier)
-                    .map(|frame| Input::Frame(Box::new(frame)))
+                    .map(|frame| Input::Frame { frame: Box::new(frame), findings: Vec::new() })
             }
             Packet::Returned(bytes) => {
                 Frame::verify(&bytes, receiver, sender, network, directory, verifier)
@@ -432,7 +432,7 @@ impl World {
 }
 
 fn rotations_in(input: &Input) -> Vec<SignedRotation> {
-    let Input::Frame(frame) = input else { return Vec::new() };
+    let Input::Frame { frame, .. } = input else { return Vec::new() };
     let rotated = |item: &FeedItem| match &item.statement {
         Some(Statement::Rotated(signed)) => Some(SignedRotation::clone(signed)),
         _ => None,

@@ -4,6 +4,7 @@
 //! used nonce, beyond the funds, to a frozen ledger. The workload looks at balances as a holder
 //! would look at a statement of account; it never looks at what the checks are after.
 
+use quadrille_protocol::payment::{Plan, Route};
 use std::collections::VecDeque;
 
 use quadrille_protocol::codec;
@@ -12,7 +13,7 @@ use quadrille_protocol::ledger::{Action, Order, Payment, SignedOrder, VerifiedOr
 use quadrille_protocol::market::{OfferTerms, TakeTerms};
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::{
-    Amount, AssetPair, Bounded, Bytes, Duration, Hash, Nonce, OrderId, Time, Uai,
+    Amount, AssetPair, Bounded, Bytes, Duration, Nonce, OrderId, Time, Uai,
 };
 use quadrille_protocol::validator::{Command, Input, RequestId};
 
@@ -196,7 +197,18 @@ impl World {
         id
     }
 
+    /// A payment for which these routes were found.
+    fn pay_by(&mut self, payer: usize, payment: Payment, routes: Vec<Route>) {
+        let order = self.sign(payer, Action::Pay(payment), None);
+        let plan = Plan::of(routes).expect("few routes");
+        self.hand_in(payer, order, Some(plan));
+    }
+
     fn send_order(&mut self, customer: usize, order: VerifiedOrder) {
+        self.hand_in(customer, order, None);
+    }
+
+    fn hand_in(&mut self, customer: usize, order: VerifiedOrder, plan: Option<Plan>) {
         let recent = &mut self.workload.recent;
         if recent.len() >= RECENT_ORDERS {
             recent.pop_front();
@@ -209,7 +221,12 @@ impl World {
             let kind = action_name(&order.order().action);
             format!("{name} orders {kind} {}", super::trace::short(&order.id()))
         });
-        self.submit(bank, Input::Order { request, order: Box::new(order) });
+        let order = Box::new(order);
+        let input = match plan {
+            None => Input::Order { request, order },
+            Some(plan) => Input::Pay { request, order, plan: Box::new(plan) },
+        };
+        self.submit(bank, input);
     }
 
     fn free(&self, customer: usize, asset: &Uai) -> u64 {
@@ -269,6 +286,7 @@ impl World {
                 .expect("one at most"),
             notary: notary.map(domain),
             selection_window: Duration(window_ms),
+            receive: None,
         };
         let id = self.order(maker, Action::Offer(terms.clone()));
         if self.workload.offers.len() >= KNOWN_OFFERS {
@@ -309,6 +327,7 @@ impl World {
                 pay: amount(pay),
                 notary: offer.terms.notary.clone(),
                 expiry: Time(START_MS + self.now_ms + life_ms),
+                receive: None,
             };
             let pair = AssetPair { give: offer.terms.give.clone(), want: offer.terms.want.clone() };
             self.order(taker, Action::Take { terms, pair });
@@ -337,18 +356,13 @@ impl World {
     }
 
     fn pay(&mut self, payer: usize, to: usize, asset: Uai, units: u64, route: Vec<usize>) {
-        let route = route.into_iter().map(|bank| {
+        let transits = route.into_iter().map(|bank| {
             let own = self.cast.banks[bank].holders.last().copied().unwrap_or_default();
             self.account(own)
         });
-        let payment = Payment {
-            to: self.account(to),
-            asset,
-            amount: amount(units),
-            route: Bounded::new(route.collect()).expect("at most three"),
-            memo: Hash::ZERO,
-        };
-        self.order(payer, Action::Pay(payment));
+        let payment = Payment::plain(self.account(to), asset, amount(units));
+        let route = Route::through(&payment, transits.collect()).expect("at most three");
+        self.pay_by(payer, payment, vec![route]);
     }
 
     fn pay_here(&mut self) {
@@ -400,13 +414,8 @@ impl World {
         let nonce = old.order().nonce;
         let asset = self.cast.banks[self.cast.customers[customer].bank].uai.clone();
         let to = self.trader();
-        let payment = Payment {
-            to: self.account(to),
-            asset,
-            amount: amount(self.workload.random.between(1, 20)),
-            route: Bounded::default(),
-            memo: Hash::ZERO,
-        };
+        let units = self.workload.random.between(1, 20);
+        let payment = Payment::plain(self.account(to), asset, amount(units));
         let order = self.sign(customer, Action::Pay(payment), Some(nonce));
         self.send_order(customer, order);
     }
@@ -473,8 +482,7 @@ pub const fn amount(units: u64) -> Amount {
 
 fn action_name(action: &Action) -> &'static str {
     match action {
-        Action::Pay(payment) if payment.route.is_empty() => "Pay",
-        Action::Pay(_) => "Pay by a route",
+        Action::Pay(_) => "Pay",
         Action::Offer(_) => "Offer",
         Action::Take { .. } => "Take",
         Action::Cancel { .. } => "Cancel",

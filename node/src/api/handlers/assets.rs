@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use quadrille_protocol::ledger::AssetProfile;
-use quadrille_protocol::types::{Amount, Hash, Uai};
+use quadrille_protocol::types::{Amount, Bounded, Hash, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -95,6 +95,10 @@ pub(in super::super) async fn register(
         supply_limit: new.supply_limit,
         terms: new.terms.unwrap_or(Hash::ZERO),
         minimum_tier: new.minimum_tier,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     };
     let uai = profile.uai();
     let asset = quadrille_protocol::ledger::Asset::new(profile.clone());

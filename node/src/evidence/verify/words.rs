@@ -51,7 +51,11 @@ pub(super) fn words(record: &Record) -> String {
         | Record::Recovered(_)
         | Record::Recovering { .. }
         | Record::Shown(_)
-        | Record::Restored => format!("wrote down a record of the kind {}", record.kind()),
+        | Record::Restored
+        | Record::Routed { .. }
+        | Record::TransitFee { .. }
+        | Record::TravelRule { .. }
+        | Record::Netting(_) => format!("wrote down a record of the kind {}", record.kind()),
     }
 }
 

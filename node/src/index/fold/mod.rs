@@ -87,6 +87,10 @@ impl<'a> Fold<'a> {
             | Record::Lifted(_)
             | Record::Recovering { .. }
             | Record::Restored
+            | Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Netting(_)
             | Record::AssetClosed(_) => Ok(()),
             Record::Attested(said) => {
                 let key = Key::of(Kind::Attested).name(&said.asset.to_string());
@@ -178,6 +182,10 @@ impl<'a> Fold<'a> {
             | Record::Recovering { .. }
             | Record::Shown(_)
             | Record::Restored
+            | Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Netting(_)
             | Record::AssetClosed(_)
             | Record::Attested(_) => Ok(()),
         }

@@ -7,7 +7,8 @@ use crate::ledger::supply::{Attestation, Position};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
-use crate::settlement::{Account, Agreement, Header, Leg};
+use crate::payment::{Fee, Hop, Plan, Route};
+use crate::settlement::{Account, Agreement, Header, Leg, Purpose};
 use crate::types::{AgreementNumber, Duration, OrderId, TakeId, Ubi};
 
 fn account(name: &str) -> Account {
@@ -30,12 +31,13 @@ pub(super) fn agreement() -> Agreement {
         initiator: domain("a"),
         decider: domain("b"),
         parties: Bounded::new(Agreement::parties_of(&legs)).unwrap(),
-        legs: Agreement::legs_hash(&legs, &blinding),
+        legs: Agreement::terms_hash(Purpose::Payment, &legs, None, &blinding),
         lock: hash_lock(&Preimage([9; 32])),
         deadline: Time(30_000),
     };
     assert_ne!(header.lock, HashLock::default());
-    Agreement { header, legs: Bounded::new(legs).unwrap(), blinding }
+    let legs = Bounded::new(legs).unwrap();
+    Agreement { header, purpose: Purpose::Payment, legs, enclosure: None, blinding }
 }
 
 fn rotation() -> SignedRotation {
@@ -98,6 +100,7 @@ fn notice() -> OfferNotice {
         counterparties: Bounded::new(vec![domain("b")]).unwrap(),
         notary: Some(domain("c")),
         selection_window: Duration(5),
+        receive: None,
     };
     let (offer, validator) = (OrderId([1; 32]), domain("a"));
     OfferNotice { offer, validator, version: 1, terms, remaining: Amount::new(10) }
@@ -165,6 +168,10 @@ fn own_records() -> Vec<Record> {
         supply_limit: Some(Amount::new(100)),
         terms: Hash::ZERO,
         minimum_tier: 1,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     };
     let (network, epoch) = (network(), Epoch(1));
     let (one, other) = (Said::by("c", &[locked(1)]).signed(), Said::by("c", &[locked(2)]).signed());
@@ -203,9 +210,19 @@ fn own_records() -> Vec<Record> {
         Record::Recovering { lost_height: Height(3), lost_hash: Hash([1; 32]) },
         Record::Shown(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
         Record::Restored,
+        Record::Routed { payment: OrderId([2; 32]), plan: Box::new(plan()) },
+        Record::TransitFee { asset: uai("EUR"), fee: Fee { flat: Amount::new(2), ppm: 500 } },
+        Record::TravelRule { asset: uai("EUR"), threshold: Some(Amount::new(1_000)) },
+        Record::Netting(true),
         Record::AssetClosed(uai("EUR")),
         Record::Attested(Box::new(attestation())),
     ]
+}
+
+fn plan() -> Plan {
+    let (to, asset, amount) = (account("b"), uai("EUR"), Amount::new(5));
+    let hops = vec![Hop { to, asset, amount, offer: Some(OrderId([6; 32])) }];
+    Plan::of(vec![Route { hops: Bounded::new(hops).unwrap() }]).unwrap()
 }
 
 fn attestation() -> Attestation {
@@ -253,8 +270,12 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::Recovering { .. } => 21,
         Record::Shown(_) => 22,
         Record::Restored => 23,
-        Record::AssetClosed(_) => 24,
-        Record::Attested(_) => 25,
+        Record::Routed { .. } => 24,
+        Record::TransitFee { .. } => 25,
+        Record::TravelRule { .. } => 26,
+        Record::Netting(_) => 27,
+        Record::AssetClosed(_) => 28,
+        Record::Attested(_) => 29,
     }
 }
 

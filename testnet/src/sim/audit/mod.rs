@@ -134,7 +134,11 @@ impl Audit {
                 }
                 Ok(())
             }
-            Record::CreditLimit(_)
+            Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Netting(_)
+            | Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
             | Record::Revoked(_)
