@@ -49,7 +49,7 @@ fn spread() -> Market {
     {
         let mut action = market.pay(to, units, vec![]);
         let Action::Pay(payment) = &mut action else { unreachable!() };
-        payment.asset = market.bond.clone();
+        (payment.asset, payment.spend) = (market.bond.clone(), market.bond.clone());
         market.net.order(&mut market.alice, action).unwrap();
     }
     market.offer(100, 200);

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use bincode::{Decode, Encode};
 
 use crate::crypto::hash::{Tag, hash_of};
+use crate::error::Refusal;
+use crate::ledger::opening::Parameters;
 use crate::limits;
 use crate::types::{Amount, AssetCode, Bounded, Country, Detail, Domain, Hash, Uai, Ubi};
 
@@ -51,6 +53,39 @@ impl AssetProfile {
     pub fn uai(&self) -> Uai {
         let profile = hash_of(Tag::AssetProfile, self);
         Uai::new(self.code, self.issuer.clone(), &profile)
+    }
+
+    /// Whether a holder at `domain` may have it.
+    ///
+    /// # Errors
+    /// `Q-1702` the tier is too low, `Q-1428` not in this jurisdiction, `Q-1429` not at this
+    /// domain.
+    pub fn check_holder(&self, domain: &Domain, parameters: &Parameters) -> Result<(), Refusal> {
+        let (tier, minimum) = (parameters.tier, self.minimum_tier);
+        if tier < minimum {
+            crate::refuse!(KycTierTooLow, "tier {tier}, {minimum} asked for");
+        }
+        if !self.jurisdictions.is_empty() && !self.jurisdictions.contains(&parameters.jurisdiction)
+        {
+            crate::refuse!(JurisdictionNotPermitted, "{}", parameters.jurisdiction);
+        }
+        if !self.holders.is_empty() && !self.holders.contains(domain) {
+            crate::refuse!(HolderNotPermitted, "{domain}");
+        }
+        Ok(())
+    }
+
+    /// Whether `amount` is a multiple of the denomination.
+    ///
+    /// # Errors
+    /// `Q-1427`.
+    pub fn check_amount(&self, amount: Amount) -> Result<(), Refusal> {
+        let rest = amount.units().checked_rem(self.denomination.units());
+        if rest != Some(0) {
+            let (denomination, code) = (self.denomination, &self.code);
+            crate::refuse!(NotDenominated, "{amount} {code}, denomination {denomination}");
+        }
+        Ok(())
     }
 }
 

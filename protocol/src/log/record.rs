@@ -218,8 +218,10 @@ pub struct TakeRequest {
     pub amount: Amount,
     /// How much the taker pays for it.
     pub pay: Amount,
-    /// Where the taker pays from and receives.
+    /// Where the taker pays from, and receives unless it says otherwise.
     pub account: Account,
+    /// Where the taker receives, when that is not the ledger that pays.
+    pub receive: Option<Account>,
     /// When the taker loses interest.
     pub expiry: Time,
 }

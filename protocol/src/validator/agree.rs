@@ -97,6 +97,11 @@ impl Validator {
         for party in &parties {
             self.state.directory.member(party)?;
         }
+        for leg in legs {
+            if leg.from == leg.to {
+                crate::refuse!(BadAgreement, "a leg from a ledger to itself");
+            }
+        }
         self.check_incoming(legs)
     }
 
@@ -110,6 +115,13 @@ impl Validator {
         }
         for ((peer, asset), amount) in sums {
             self.state.books.correspondent(peer, asset).check_headroom(peer, asset, amount)?;
+        }
+        for leg in legs {
+            // Of what only passes between others we need not even know the profile.
+            let ours = leg.to.domain == *domain || leg.from.domain == *domain;
+            if let Some(asset) = self.state.books.assets.get(&leg.asset).filter(|_| ours) {
+                asset.profile.check_amount(leg.amount)?;
+            }
         }
         let parties = Agreement::parties_of(legs).len();
         for leg in legs.iter().filter(|leg| leg.to.domain == *domain) {

@@ -403,6 +403,9 @@ impl State {
                     offer.dismiss(TakeId(other.0));
                 }
             }
+            if let Some(take) = self.takes.get_mut(&order) {
+                take.settlement = Some(settlement.id);
+            }
         }
         if let Some(order) = agreement.legs.first().and_then(|leg| leg.order) {
             self.attach_payment(&order, settlement.id, &agreement.legs);

@@ -46,6 +46,7 @@ impl Validator {
         if named.closed {
             return Err(Refusal::new(Code::AssetClosed, asset.to_string()).into());
         }
+        named.profile.check_amount(amount)?;
         self.check_receipt(&ledger, asset)?;
         let known = self.state.books.asset(asset)?;
         let total = known.outstanding().try_plus(amount)?;

@@ -47,6 +47,9 @@ impl Validator {
             }
             Command::RegisterAsset(profile) => {
                 let uai = profile.uai();
+                if profile.denomination.is_zero() {
+                    return Err(Refusal::new(Code::ZeroAmount, "the denomination").into());
+                }
                 if self.state.books.assets.contains_key(&uai) {
                     return Err(Refusal::new(Code::AssetExists, uai.to_string()).into());
                 }

@@ -431,7 +431,17 @@ impl Net {
 
     /// An asset of `bank` that all banks know.
     pub fn asset(&mut self, bank: usize, code: &str) -> Uai {
-        let profile = AssetProfile {
+        self.asset_with(bank, code, |_| {})
+    }
+
+    /// As `asset`, with a profile that says something special.
+    pub fn asset_with(
+        &mut self,
+        bank: usize,
+        code: &str,
+        change: impl FnOnce(&mut AssetProfile),
+    ) -> Uai {
+        let mut profile = AssetProfile {
             code: code.parse().unwrap(),
             issuer: self.domain(bank),
             name: Detail::shortened(code),
@@ -444,6 +454,7 @@ impl Net {
             jurisdictions: Bounded::default(),
             holders: Bounded::default(),
         };
+        change(&mut profile);
         for at in 0..self.banks.len() {
             self.command(at, Command::RegisterAsset(profile.clone())).unwrap();
         }

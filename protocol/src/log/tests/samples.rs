@@ -122,6 +122,7 @@ pub(super) fn statements() -> Vec<Statement> {
         amount: Amount::new(5),
         pay: Amount::new(10),
         account: account("b"),
+        receive: Some(account("c")),
         expiry: Time(9_000),
     };
     vec![
@@ -155,6 +156,7 @@ fn own_records() -> Vec<Record> {
         id: TakeId([1; 32]),
         taker: domain("b"),
         account: Ubi([2; 32]),
+        receive: None,
         take: Amount::new(5),
         pay: Amount::new(10),
         received: 3,
