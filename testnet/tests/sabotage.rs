@@ -53,4 +53,12 @@ planted! {
     feed_gap_accepted: FeedGapAccepted,
     bare_preimage_accepted: BarePreimageAccepted,
     guard_ignored: GuardIgnored,
+    cost_taken_whole: CostTakenWhole,
+    released_on_retry: ReleasedOnRetry,
+    enclosure_not_bound: EnclosureNotBound,
+    tier_skipped_on_a_route: TierSkippedOnRoute,
+    second_key_bypassed_by_splitting: SecondKeyBypassed,
+    frozen_ledger_credited_through_a_settlement: FrozenLedgerCredited,
+    transfer_restriction_skipped: TransferUnrestricted,
+    supply_counted_wrong: SupplyCountedWrong,
 }

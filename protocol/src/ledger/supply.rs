@@ -153,8 +153,8 @@ impl Supply {
             if attestation.asset != asset {
                 crate::refuse!(SupplyMismatch, "of {} and of {asset}", attestation.asset);
             }
-            let issuer = asset.issuer() == domain;
-            if !issuer && !(attestation.issued.is_zero() && attestation.redeemed.is_zero()) {
+            let issued = !attestation.issued.is_zero() || !attestation.redeemed.is_zero();
+            if issued && asset.issuer() != domain {
                 crate::refuse!(SupplyMismatch, "{domain} is not the issuer and issued");
             }
             let known = newest.entry(domain).or_insert(attestation);

@@ -101,6 +101,10 @@ impl Validator {
             if leg.from == leg.to {
                 crate::refuse!(BadAgreement, "a leg from a ledger to itself");
             }
+            // It may have been frozen since it was ordered to give.
+            if leg.from.domain == self.state.domain {
+                self.state.books.ledger(&leg.from.ledger)?.check_open()?;
+            }
         }
         self.check_incoming(legs)
     }

@@ -13,9 +13,9 @@ use super::effect::Event;
 use super::input::Accepted;
 use super::orders::Failure;
 use crate::error::{Code, Fault, Refusal};
-use crate::ledger::Postings;
 use crate::ledger::order::VerifiedOrder;
 use crate::ledger::transaction::{Cause, MovementKind};
+use crate::ledger::{Ledger, Postings};
 use crate::log::record::TakeRequest;
 use crate::log::{Record, Statement};
 use crate::market::TakeTerms;
@@ -229,7 +229,8 @@ impl Validator {
         let maker_gets = at(made.terms().receive.as_ref(), maker);
         let taker_gets = at(taken.terms.receive.as_ref(), taker);
         let (give, want) = (&made.terms().give, &made.terms().want);
-        let able = self.check_receipt(&maker_gets, want);
+        let able = self.state.books.ledger(&maker).and_then(Ledger::check_open);
+        let able = able.and_then(|()| self.check_receipt(&maker_gets, want));
         let able = able.and_then(|()| self.check_receipt(&taker_gets, give));
         if let Err(refusal) = able {
             return self.end_take(now, take, refusal.code);

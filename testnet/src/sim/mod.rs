@@ -10,6 +10,7 @@ pub mod broken;
 pub mod byzantine;
 pub mod cast;
 pub mod check;
+pub mod chores;
 pub mod clock;
 pub mod command;
 pub mod disk;

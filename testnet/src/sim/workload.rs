@@ -18,6 +18,7 @@ use quadrille_protocol::types::{
 use quadrille_protocol::validator::{Command, Input, RequestId};
 
 use super::cast::HOLDER_KEYS;
+use super::chores::Chore;
 use super::clock::START_MS;
 use super::rng::Stream;
 use super::world::World;
@@ -33,7 +34,7 @@ struct KnownOffer {
 /// The workload's memory.
 #[derive(Debug)]
 pub struct Workload {
-    random: Stream,
+    pub(super) random: Stream,
     next_request: u64,
     gap_max_ms: u64,
     windows: u64,
@@ -63,9 +64,10 @@ enum Act {
     Redeem,
     PublishBook,
     RaiseLimit,
+    Chore(Chore),
 }
 
-const WEIGHTS: [(Act, u64); 15] = [
+const WEIGHTS: [(Act, u64); 19] = [
     (Act::Offer, 24),
     (Act::Take, 26),
     (Act::Compete, 7),
@@ -81,6 +83,10 @@ const WEIGHTS: [(Act, u64); 15] = [
     (Act::Redeem, 1),
     (Act::PublishBook, 1),
     (Act::RaiseLimit, 1),
+    (Act::Chore(Chore::ReplaceKey), 1),
+    (Act::Chore(Chore::CloseLedger), 1),
+    (Act::Chore(Chore::CloseAsset), 1),
+    (Act::Chore(Chore::Attest), 3),
 ];
 
 impl Workload {
@@ -151,6 +157,7 @@ impl World {
                 self.command(bank, Command::PublishBook);
             }
             Act::RaiseLimit => self.raise_limit(),
+            Act::Chore(chore) => self.do_chore(chore),
         }
     }
 
@@ -161,7 +168,12 @@ impl World {
     }
 
     /// Signs an order for a customer.
-    fn sign(&mut self, customer: usize, action: Action, nonce: Option<Nonce>) -> VerifiedOrder {
+    pub(super) fn sign(
+        &mut self,
+        customer: usize,
+        action: Action,
+        nonce: Option<Nonce>,
+    ) -> VerifiedOrder {
         let life_ms = self.workload.random.between(5_000, 90_000);
         let who = &mut self.cast.customers[customer];
         let nonce = nonce.unwrap_or_else(|| {
@@ -178,19 +190,22 @@ impl World {
         };
         let key = &who.keys[who.key];
         let bytes = codec::encode(&order);
+        // The second key is not always at hand.
+        let second = who.second.as_ref().filter(|_| self.workload.random.chance(5_000));
+        let public_second = second.map(|key| key.public().clone());
         let signed = SignedOrder {
             signature: key.sign(Tag::Order, &bytes),
             order: Bytes::new(&bytes).expect("an order fits"),
             key: key.public().id(),
-            second: None,
+            second: second.map(|key| (key.public().id(), key.sign(Tag::Order, &bytes))),
         };
         let public = key.public().clone();
         signed
-            .verify(&self.cast.network, &public, None, &self.cast.verifier)
+            .verify(&self.cast.network, &public, public_second.as_ref(), &self.cast.verifier)
             .expect("the holder's own signature")
     }
 
-    fn order(&mut self, customer: usize, action: Action) -> OrderId {
+    pub(super) fn order(&mut self, customer: usize, action: Action) -> OrderId {
         let order = self.sign(customer, action, None);
         let id = order.id();
         self.send_order(customer, order);
@@ -238,7 +253,7 @@ impl World {
     }
 
     /// A customer who may trade: not a bank's own transit ledger.
-    fn trader(&mut self) -> usize {
+    pub(super) fn trader(&mut self) -> usize {
         let bank = self.workload.random.index(self.nodes.len());
         let holders = &self.cast.banks[bank].holders;
         holders[self.workload.random.index(holders.len() - 1)]
@@ -274,6 +289,7 @@ impl World {
         let life_ms = random.between(3_000, 40_000);
         let maker_bank = self.cast.customers[maker].bank;
         let notary = notary.filter(|at| *at != maker_bank);
+        let receive = self.other_ledger();
         let domain = |at: usize| self.cast.banks[at].domain.clone();
         let terms = OfferTerms {
             give,
@@ -286,7 +302,7 @@ impl World {
                 .expect("one at most"),
             notary: notary.map(domain),
             selection_window: Duration(window_ms),
-            receive: None,
+            receive,
         };
         let id = self.order(maker, Action::Offer(terms.clone()));
         if self.workload.offers.len() >= KNOWN_OFFERS {
@@ -320,6 +336,7 @@ impl World {
                 _ => fair,
             };
             let life_ms = random.between(3_000, 30_000);
+            let receive = self.other_ledger();
             let terms = TakeTerms {
                 offer: offer.id,
                 maker: self.cast.banks[self.cast.customers[offer.maker].bank].domain.clone(),
@@ -327,7 +344,7 @@ impl World {
                 pay: amount(pay),
                 notary: offer.terms.notary.clone(),
                 expiry: Time(START_MS + self.now_ms + life_ms),
-                receive: None,
+                receive,
             };
             let pair = AssetPair { give: offer.terms.give.clone(), want: offer.terms.want.clone() };
             self.order(taker, Action::Take { terms, pair });
@@ -350,7 +367,7 @@ impl World {
         self.order(offer.maker, Action::Cancel { offer: offer.id });
     }
 
-    fn account(&self, customer: usize) -> Account {
+    pub(super) fn account(&self, customer: usize) -> Account {
         let who = &self.cast.customers[customer];
         Account { domain: self.cast.banks[who.bank].domain.clone(), ledger: who.ubi }
     }
