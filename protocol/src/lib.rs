@@ -16,6 +16,7 @@ pub mod limits;
 pub mod log;
 pub mod market;
 pub mod payment;
+pub mod policy;
 pub mod sabotage;
 pub mod settlement;
 pub mod types;

@@ -143,6 +143,29 @@ pub const UNACKNOWLEDGED_PAGES: usize = 65_536;
 /// Missing own statements gathered in recovery.
 pub const RECOVERED_RECORDS: usize = 1_048_576;
 
+/// Longest memo.
+pub const MEMO_BYTES: usize = 1024;
+/// Largest payload before it is sealed: memo, identities and salt.
+pub const PAYLOAD_BYTES: usize = 14 * 1024;
+/// Largest set of personal data of one holder.
+pub const IDENTITY_BYTES: usize = 8 * 1024;
+/// Persons on either side of a payment, in travel rule data.
+pub const TRAVEL_PERSONS: usize = 4;
+/// Names, addresses and account numbers of one person, in travel rule data.
+pub const TRAVEL_ITEMS: usize = 4;
+/// Lines of one address.
+pub const ADDRESS_LINES: usize = 7;
+/// Largest answer about a name, without its signature.
+pub const NAME_BYTES: usize = 8 * 1024;
+/// Largest answer about a name with its signature.
+pub const SIGNED_NAME_BYTES: usize = NAME_BYTES + SIGNATURE_BYTES + 64;
+/// Answers about names that are remembered.
+pub const NAMES_CACHED: usize = 4096;
+
+/// Longest life of an answer about a name.
+pub const NAME_LIFE_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// How far ahead of ours the clock of a bank that answers may be.
+pub const NAME_AHEAD_MS: u64 = 60_000;
 /// Longest life of an order.
 pub const ORDER_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// Life of a settlement when its terms name none: the decider refunds after it.
@@ -173,6 +196,7 @@ const _: () = assert!(PAGE_BYTES + RECORD_BYTES + PAGE_PROOF_HASHES * 32 < FRAME
 // The reactions to one full page: at most eight records each, and a page for each other party.
 const _: () = assert!(BATCH_FULL + (8 + AGREEMENT_PARTIES - 1) * PAGE_ITEMS < BATCH_RECORDS);
 const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
+const _: () = assert!(IDENTITY_BYTES < PAYLOAD_BYTES && PAYLOAD_BYTES < SEALED_BYTES);
 const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
 const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < CERTIFICATE_BYTES);
 const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < ROTATION_BYTES);

@@ -42,6 +42,10 @@ pub enum Bug {
     EnclosureNotBound,
     /// The payee's KYC tier is not checked when a payment comes through others.
     TierSkippedOnRoute,
+    /// A subscription's event counts as taken before it was delivered.
+    SubscriptionGap,
+    /// An answer about a name is used beyond its life.
+    NameCachedTooLong,
     /// What left a ledger today is not added up: a limit is passed by splitting.
     SecondKeyBypassed,
     /// A settlement credits a ledger that was frozen before its bank locked.
@@ -71,6 +75,7 @@ impl Bug {
         Bug::ReleasedOnRetry,
         Bug::EnclosureNotBound,
         Bug::TierSkippedOnRoute,
+        Bug::SubscriptionGap,
         Bug::SecondKeyBypassed,
         Bug::FrozenLedgerCredited,
         Bug::TransferUnrestricted,

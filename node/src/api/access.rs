@@ -87,9 +87,16 @@ pub(super) const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/drain", Operate),
     (Method::POST, "/v1/undrain", Operate),
     (Method::PUT, "/v1/log-level", Operate),
+    (Method::GET, "/v1/recovery", Read),
+    (Method::POST, "/v1/recovery/evidence", Operate),
     (Method::POST, "/v1/recovery/give-up/{domain}", Operate),
     (Method::POST, "/v1/recovery/customers-heard", Operate),
     (Method::GET, "/v1/events", Read),
+    (Method::GET, "/v1/subscriptions", Operate),
+    (Method::POST, "/v1/subscriptions", Operate),
+    (Method::DELETE, "/v1/subscriptions/{subscription}", Operate),
+    (Method::POST, "/v1/subscriptions/{subscription}/resume", Operate),
+    (Method::POST, "/v1/subscriptions/{subscription}/test", Operate),
 ];
 
 /// Who may use this route with this method; `None` when it is not in the table.

@@ -32,6 +32,10 @@ use super::tokens::Bearer;
 
 /// Largest body.
 pub(super) const BODY_BYTES: usize = 64 * 1024;
+/// Where evidence is handed in: the only bodies that can be larger.
+const EVIDENCE_PATH: &str = "/v1/recovery/evidence";
+/// Largest such body: evidence of the largest record, in two digits a byte.
+const EVIDENCE_BODY_BYTES: usize = 256 * 1024;
 /// Largest answer that is remembered for a key; receipts and problems are far smaller.
 const REMEMBERED_BYTES: usize = 64 * 1024;
 /// Longest `Authorization` that is looked at.
@@ -109,7 +113,7 @@ async fn admit(api: &Shared, request: Request, next: Next) -> Answered<Response>
     if let Some(bearer) = &bearer {
         parts.extensions.insert(bearer.clone());
     }
-    let body = read_body(api, &parts, body).await?;
+    let body = read_body(api, path.as_str(), &parts, body).await?;
     let response = carry_out(api, bearer.as_ref(), parts, body, next).await;
     let mut response = response.unwrap_or_else(ApiError::into_response);
     if let Some(bearer) = bearer {
@@ -156,16 +160,20 @@ fn authorise(api: &Shared, access: Access, headers: &HeaderMap) -> Answered<Opti
     Ok(Some(bearer))
 }
 
-async fn read_body(api: &Shared, parts: &Parts, body: Body) -> Answered<Bytes> {
+async fn read_body(api: &Shared, path: &str, parts: &Parts, body: Body) -> Answered<Bytes> {
     // Nothing that is read has a body; what comes with it is not waited for.
     if parts.method == Method::GET || parts.method == Method::HEAD {
         return Ok(Bytes::new());
     }
-    let read = Limited::new(body, BODY_BYTES).collect();
+    let limit = match path {
+        EVIDENCE_PATH => EVIDENCE_BODY_BYTES,
+        _ => BODY_BYTES,
+    };
+    let read = Limited::new(body, limit).collect();
     match tokio::time::timeout(api.settings.body_timeout, read).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(ApiError::new(Code::BodyTooLarge, format!("at most {BODY_BYTES} bytes")))
+            Err(ApiError::new(Code::BodyTooLarge, format!("at most {limit} bytes")))
         }
         Ok(Err(_)) => Err(ApiError::new(Code::BadBody, "it did not arrive whole")),
         Err(_) => {

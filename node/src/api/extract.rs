@@ -45,6 +45,20 @@ where
     }
 }
 
+/// One parameter of the path, as it is.
+pub(super) struct Name(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| ApiError::new(Code::BadQuery, rejection.body_text()))?;
+        Ok(Self(text))
+    }
+}
+
 /// A record's place in its batch, in a path.
 pub(super) struct Leaf(pub u32);
 

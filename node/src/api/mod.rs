@@ -23,9 +23,11 @@ mod router;
 mod server;
 mod state;
 pub mod tokens;
-mod view;
+pub(crate) mod view;
+mod watch;
 
 pub use holders::HolderPolicy;
 pub use rate::Rate;
 pub use server::Server;
 pub use state::{ApiSettings, Node};
+pub(crate) use watch::{BookWatch, LOOK};

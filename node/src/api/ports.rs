@@ -13,14 +13,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
+use quadrille_protocol::payment::name::{NameQuestion, NameRecord};
 use quadrille_protocol::types::{Domain, Time, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 
 use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
-use crate::index::{BatchSource, Index};
+use crate::index::{Index, Log};
 
 /// A look at the validator's state.
 pub type Look = Box<dyn FnOnce(&Validator) + Send>;
@@ -34,6 +36,8 @@ pub trait Core: Send + Sync + 'static {
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError>;
     /// Has an operator's command carried out.
     async fn command(&self, command: Command) -> Result<Answer, EngineError>;
+    /// Verifies evidence of a record of our own that we have lost, and hands it in.
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError>;
     /// Looks at the state; returns when all that was seen is durable.
     async fn look(&self, look: Look) -> Result<(), EngineError>;
 }
@@ -52,13 +56,14 @@ impl Core for Engine {
         Engine::command(self, command).await
     }
 
+    async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError> {
+        Engine::give_back(self, evidence).await
+    }
+
     async fn look(&self, look: Look) -> Result<(), EngineError> {
         self.read(look).await
     }
 }
-
-/// Where batches are read from.
-pub type Log = Arc<dyn BatchSource + Send + Sync>;
 
 /// The past: the index says where things are, the log what they are.
 #[derive(Clone)]
@@ -72,10 +77,17 @@ pub struct History {
 }
 
 impl History {
-    /// Of `log` and its index.
+    /// Of `log` and its index, with a reader of evidence of their own.
     #[must_use]
     pub fn new(index: Index, log: Log) -> Self {
         let evidences = Arc::new(Evidences::new(Arc::clone(&log), index.clone()));
+        Self { index, log, evidences }
+    }
+
+    /// Of the log and the index that `evidences` reads.
+    #[must_use]
+    pub fn of(evidences: Arc<Evidences<Log>>) -> Self {
+        let (index, log) = (evidences.index().clone(), evidences.source().clone());
         Self { index, log, evidences }
     }
 }
@@ -99,6 +111,15 @@ pub struct MeshPeer {
     pub trouble: Option<String>,
 }
 
+/// A bank's answer about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The answer, verified, or our own.
+    pub record: NameRecord,
+    /// Whether it was given before and still counts.
+    pub cached: bool,
+}
+
 /// The mesh.
 #[async_trait]
 pub trait Mesh: Send + Sync + 'static {
@@ -108,4 +129,8 @@ pub trait Mesh: Send + Sync + 'static {
     async fn find_gateway(&self, domain: &Domain) -> Result<Option<GatewayView>, Refusal>;
     /// Who says that it deals in an asset; members only.
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal>;
+    /// What a holder's bank says of the name; with `fresh` it is asked again.
+    async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal>;
+    /// What its issuer says of an asset; its hash is the asset's.
+    async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal>;
 }

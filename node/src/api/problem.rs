@@ -113,6 +113,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         | Code::UnknownOrder
         | Code::UnknownGateway
         | Code::UnknownToken
+        | Code::UnknownSubscription
         | Code::NoSuchRecord => StatusCode::NOT_FOUND,
         Code::WrongKey | Code::NotIssuer | Code::NotYours | Code::NotPermitted => {
             StatusCode::FORBIDDEN

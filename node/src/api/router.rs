@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::access::{Access, access_to};
 use super::dto::Problem;
-use super::handlers::{assets, events, ledgers, market, node, peers, settlements};
+use super::handlers::{assets, events, hooks, ledgers, market, node, peers, recovery, settlements};
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
 use super::{admit, dto};
@@ -63,8 +63,10 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(node::drain))
         .routes(routes!(node::undrain))
         .routes(routes!(node::log_level))
-        .routes(routes!(node::give_up))
-        .routes(routes!(node::customers_heard))
+        .routes(routes!(recovery::status))
+        .routes(routes!(recovery::evidence))
+        .routes(routes!(recovery::give_up))
+        .routes(routes!(recovery::customers_heard))
         .routes(routes!(ledgers::list, ledgers::open))
         .routes(routes!(ledgers::show))
         .routes(routes!(ledgers::entries))
@@ -93,7 +95,11 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(peers::set_trust, peers::end_trust))
         .routes(routes!(peers::members))
         .routes(routes!(peers::gateway))
-        .routes(routes!(events::stream));
+        .routes(routes!(events::stream))
+        .routes(routes!(hooks::list, hooks::add))
+        .routes(routes!(hooks::remove))
+        .routes(routes!(hooks::resume))
+        .routes(routes!(hooks::test));
     finish(router.get_openapi_mut());
     router
 }

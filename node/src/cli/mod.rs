@@ -19,6 +19,7 @@ mod evidence;
 mod exit;
 mod explain;
 mod holder;
+mod hook;
 mod init;
 mod ledger;
 mod log;
@@ -27,6 +28,7 @@ mod order;
 mod output;
 mod pay;
 mod peers;
+mod recovery;
 mod run;
 mod span;
 mod status;
@@ -34,6 +36,7 @@ mod submit;
 mod token;
 mod trade;
 mod trust;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,6 +111,12 @@ enum Command {
     /// The log: verify it, show its head
     #[command(subcommand)]
     Log(log::Command),
+    /// Get back what a node has lost: who is awaited, what customers still hold
+    #[command(subcommand)]
+    Recovery(recovery::Command),
+    /// Events posted to other systems: add, list, remove, resume, test, verify
+    #[command(subcommand)]
+    Hook(hook::Command),
     /// Bearer tokens of a node: create, list, revoke
     #[command(subcommand)]
     Token(token::Command),
@@ -187,6 +196,8 @@ impl Command {
             Self::Trade(command) => trade::run(&command, output),
             Self::Evidence(command) => evidence::run(&command, output),
             Self::Log(command) => log::run(&command, output),
+            Self::Recovery(command) => recovery::run(&command, output),
+            Self::Hook(command) => hook::run(&command, output),
             Self::Token(command) => token::run(&command, output),
             Self::Drain(arguments) => drain::run(&arguments, true, output),
             Self::Undrain(arguments) => drain::run(&arguments, false, output),

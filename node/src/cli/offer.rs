@@ -14,6 +14,7 @@ use super::output::{Output, short};
 use super::span;
 use super::submit::OrderOptions;
 use super::trade::beginning;
+use super::watch;
 use crate::api::dto::{BookEntry, OfferState, OfferView};
 use crate::client::Client;
 
@@ -61,6 +62,11 @@ pub(super) enum Command {
   quadrille offer take ord:53c1… --ledger bob@bank-b.example --amount 250 --pay 247.10
 An offer of the book may be named by its first digits, like ord:53c1a0.")]
     Take(Box<Take>),
+    /// Follow the offers that give and want something: those that are there, then every change
+    #[command(after_help = "Examples:
+  quadrille offer watch --give BOND:bank-a.example --want EUR:bank-b.example
+  quadrille offer watch --want EUR:bank-b.example -o ndjson")]
+    Watch(Box<watch::Arguments>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -139,6 +145,7 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
             })
         }
         Command::Take(take) => take.run(output),
+        Command::Watch(arguments) => watch::run(arguments, output),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use quadrille_protocol::types::{Uai, Ubi};
 use reqwest::Method;
 use tokio::time;
 
@@ -46,13 +47,24 @@ impl Client {
     /// Follows events of these types, like `settlement.final` (of all, when none is named), of
     /// one ledger where one is named, from now on or behind the event `after`.
     #[must_use]
-    pub fn follow(
+    pub fn follow(&self, types: &[&str], ledger: Option<&Ubi>, after: Option<EventId>) -> Follower {
+        self.follow_offers(types, ledger, after, None, None)
+    }
+
+    /// The same of offers that give and want these assets, where they are named. With the type
+    /// `offer.seen` the offers that are in the book now come first.
+    #[must_use]
+    pub fn follow_offers(
         &self,
         types: &[&str],
-        ledger: Option<&quadrille_protocol::types::Ubi>,
+        ledger: Option<&Ubi>,
         after: Option<EventId>,
+        give: Option<&Uai>,
+        want: Option<&Uai>,
     ) -> Follower {
         let mut query = Vec::new();
+        query.extend(give.map(|asset| ("give", asset.to_string())));
+        query.extend(want.map(|asset| ("want", asset.to_string())));
         if !types.is_empty() {
             query.push(("types", types.join(",")));
         }

@@ -2,6 +2,7 @@
 
 use quadrille_protocol::codec;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::{
     Amount, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
@@ -11,9 +12,9 @@ use reqwest::Method;
 use super::{Client, ClientError};
 use crate::api::dto::{
     Armour, AssetView, BookEntry, CheckpointView, EntryView, GatewayView, Issue, LedgerSummary,
-    LedgerView, LogHead, LogLevel, MemberView, NewAsset, OfferView, OrderView, PeerView, Providers,
-    Receipt, SettlementState, SettlementSummary, SettlementView, SignedBytes, Status, TrustLimit,
-    TrustLine,
+    LedgerView, LogHead, LogLevel, MemberView, NewAsset, NewSubscription, OfferView, OrderView,
+    PeerView, Providers, Receipt, RecoveryView, SettlementState, SettlementSummary, SettlementView,
+    SignedBytes, Status, SubscriptionView, TrustLimit, TrustLine,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -256,6 +257,42 @@ impl Client {
     pub async fn log_level(&self, filter: &str) -> Answer<LogLevel> {
         let body = LogLevel { filter: filter.to_owned() };
         self.call(Method::PUT, &["v1", "log-level"]).body(&body).answer().await
+    }
+
+    /// How far the node has come in getting back what it has lost.
+    pub async fn recovery(&self) -> Answer<RecoveryView> {
+        self.get(&["v1", "recovery"]).await
+    }
+
+    /// While recovering: hands in evidence of a record that the node has lost.
+    pub async fn give_back(&self, evidence: &Evidence) -> Answer<RecoveryView> {
+        let body = SignedBytes { bytes: hex::encode(codec::encode(evidence)) };
+        self.call(Method::POST, &["v1", "recovery", "evidence"]).body(&body).answer().await
+    }
+
+    /// Subscriptions of other systems.
+    pub async fn subscriptions(&self) -> Answer<Vec<SubscriptionView>> {
+        self.get(&["v1", "subscriptions"]).await
+    }
+
+    /// Makes a subscription; the answer has its secret.
+    pub async fn subscribe(&self, new: &NewSubscription, id: &str) -> Answer<SubscriptionView> {
+        self.call(Method::POST, &["v1", "subscriptions"]).once(id).body(new).answer().await
+    }
+
+    /// Takes a subscription away.
+    pub async fn unsubscribe(&self, id: &str) -> Answer<SubscriptionView> {
+        self.call(Method::DELETE, &["v1", "subscriptions", id]).answer().await
+    }
+
+    /// Tries a subscription's next event at once, also after a pause.
+    pub async fn resume_subscription(&self, id: &str) -> Answer<SubscriptionView> {
+        self.call(Method::POST, &["v1", "subscriptions", id, "resume"]).answer().await
+    }
+
+    /// Posts a delivery that only shows that deliveries arrive.
+    pub async fn test_subscription(&self, id: &str) -> Answer<SubscriptionView> {
+        self.call(Method::POST, &["v1", "subscriptions", id, "test"]).answer().await
     }
 
     /// While recovering: goes on without a domain's copies.

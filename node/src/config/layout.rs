@@ -37,8 +37,12 @@ paths! {
     snapshots "snapshots";
     /// The index, which is rebuilt from the log.
     index "index";
+    /// Holders' personal data, sealed.
+    vault "vault";
     /// The hashed bearer tokens.
     tokens "tokens.toml";
+    /// Subscriptions of other systems, and how far each has been told.
+    hooks "hooks";
     /// Where the running node is reached.
     endpoints "run/endpoints.json";
 }

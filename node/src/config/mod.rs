@@ -26,9 +26,9 @@ use crate::engine::QUEUE_MOST;
 
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
-pub use options::{Api, Config, Engine, Holders, Mesh, Node, Settlement};
+pub use options::{Api, Compliance, Config, Engine, Holders, Hooks, Mesh, Names, Node, Settlement};
 pub use template::template;
-pub use value::{LogFormat, StaticPeer};
+pub use value::{AnswerTo, LogFormat, StaticPeer};
 
 /// Largest configuration file that is read.
 pub const FILE_BYTES: usize = 1024 * 1024;
@@ -101,6 +101,10 @@ impl Config {
         if self.mesh.listen.is_empty() {
             refuse!(BadConfiguration, "mesh.listen is empty: nobody could reach this node");
         }
+        if self.names.life_ms > limits::NAME_LIFE_MAX_MS {
+            let most = limits::NAME_LIFE_MAX_MS;
+            refuse!(BadConfiguration, "names.life_ms is {}, at most {most}", self.names.life_ms);
+        }
         self.check_counts()?;
         self.check_addresses()
     }
@@ -111,6 +115,8 @@ impl Config {
             ("api.event_subscribers", self.api.event_subscribers),
             ("mesh.max_connections", self.mesh.max_connections),
             ("engine.queue", self.engine.queue),
+            ("hooks.subscriptions", self.hooks.subscriptions),
+            ("compliance.screening_at_once", self.compliance.screening_at_once),
         ];
         for (name, count) in counts {
             if count == 0 {
@@ -130,6 +136,10 @@ impl Config {
             ("api.refusals_per_minute", u64::from(self.api.refusals_per_minute)),
             ("mesh.gossip_per_10s", u64::from(self.mesh.gossip_per_10s)),
             ("engine.snapshot_batches", self.engine.snapshot_batches),
+            ("hooks.timeout_ms", self.hooks.timeout_ms),
+            ("hooks.patience_s", self.hooks.patience_s),
+            ("names.life_ms", self.names.life_ms),
+            ("compliance.screening_timeout_ms", self.compliance.screening_timeout_ms),
         ];
         for (name, rate) in rates {
             if rate == 0 {

@@ -8,6 +8,7 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::Directory;
 use quadrille_protocol::ledger::order::Action;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder, VerifiedOpening, VerifiedOrder};
+use quadrille_protocol::log::{Evidence, VerifiedEvidence};
 use quadrille_protocol::types::{Domain, Height, KeyId, Network};
 use quadrille_protocol::validator::{Accepted, Command, Input, Validator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -228,6 +229,19 @@ impl Engine {
     /// See [`EngineError`].
     pub async fn command(&self, command: Command) -> Result<Answer, EngineError> {
         self.request(Request::Command(command)).await
+    }
+
+    /// Verifies evidence of a record of our own that we have lost, and hands it in: it is taken
+    /// while recovering.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn give_back(&self, evidence: Evidence) -> Result<(), EngineError> {
+        let (directory, network) = (self.directory(), self.network().clone());
+        let check =
+            move || VerifiedEvidence::check(evidence, &network, &directory, &HybridSignatures);
+        let verified = self.shared.verifier.run(check).await?;
+        self.put(Input::ReturnedEvidence(Box::new(verified))).await
     }
 
     /// Has a command carried out in a turn of its own and looks at the state right after it,

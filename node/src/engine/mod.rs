@@ -40,8 +40,9 @@ pub use keys::HolderKeys;
 pub use recent::{RecentBatches, Sealed};
 pub use verify::Verifier;
 
+use crate::evidence::Evidences;
 use crate::feeds::Feeds;
-use crate::index::Index;
+use crate::index::Log;
 use crate::log_store::{LogStore, SealedBatch};
 use crate::signer::Signer;
 use crate::telemetry::Metrics;
@@ -131,8 +132,8 @@ pub struct Parts {
     pub log: LogStore,
     /// Signs checkpoints.
     pub signer: Arc<dyn Signer>,
-    /// The index.
-    pub index: Index,
+    /// Reads the log back with the index's help, for the feeds.
+    pub evidence: Arc<Evidences<Log>>,
     /// Where batches go to be indexed.
     pub indexing: mpsc::Sender<Arc<SealedBatch>>,
     /// The time.
@@ -197,7 +198,7 @@ impl Running {
 /// # Errors
 /// When a thread cannot be started.
 pub fn start(parts: Parts) -> Result<Running, Refusal> {
-    let Parts { validator, log, signer, index, indexing, clock, metrics, .. } = parts;
+    let Parts { validator, log, signer, evidence, indexing, clock, metrics, .. } = parts;
     let (jobs, queue) = mpsc::channel(parts.queue.clamp(1, QUEUE_MOST));
     let verifier = Verifier::new(parts.verify_workers);
     let (seal, sealing) = std::sync::mpsc::sync_channel(0);
@@ -207,18 +208,12 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
     let end_sender = Arc::new(end_sender);
     let counters = Arc::new(Counters::default());
     let recent = RecentBatches::new();
-    let keys = HolderKeys::new(index.clone());
+    let keys = HolderKeys::new(evidence.index().clone());
     let shared = Arc::new(handle::Shared::new(&validator, keys, verifier, counters.clone()));
     let engine = Engine::new(jobs, shared.clone());
     let head: Height = validator.state().height;
-    let feeds = Feeds::new(
-        validator.state().domain.clone(),
-        recent.clone(),
-        index,
-        log.reader(),
-        engine.clone(),
-        head,
-    );
+    let feeds =
+        Feeds::new(validator.state().domain.clone(), recent.clone(), evidence, engine.clone());
     let sealer = sealing::Sealer {
         log,
         signer,

@@ -15,7 +15,7 @@ use super::{BUNDLE_EVIDENCE, Bundle, Paper, Subject};
 use crate::index::{BatchSource, Index, Place, Said};
 
 /// Opened batches that are kept: opening one hashes all its records.
-const OPENED_BATCHES: usize = 8;
+const OPENED_BATCHES: usize = 32;
 
 struct Opened {
     batch: Batch,
@@ -41,6 +41,18 @@ impl<S: BatchSource> Evidences<S> {
     #[must_use]
     pub fn new(source: S, index: Index) -> Self {
         Self { source, index, opened: Mutex::new(VecDeque::with_capacity(OPENED_BATCHES)) }
+    }
+
+    /// The log that it reads.
+    #[must_use]
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The index that it asks.
+    #[must_use]
+    pub const fn index(&self) -> &Index {
+        &self.index
     }
 
     /// Evidence of the record at `place`, whatever it is.

@@ -1,19 +1,22 @@
 //! One link: the task that writes a peer's feed to its session.
+//!
+//! A page that was just sealed is cut from memory. One that is there no longer is left to the log:
+//! the peer is behind, and gets it in its turn.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::log::{Batch, Evidence, Record};
+use quadrille_protocol::log::{Evidence, Frame};
 use quadrille_protocol::types::{Domain, Height, Sequence, SettlementId};
 use tokio::sync::mpsc;
 
 use super::Signal;
-use crate::engine::{RecentBatches, Sealed};
-use crate::index::{Index, Place};
-use crate::log_store::LogReader;
+use crate::engine::RecentBatches;
+use crate::evidence::Evidences;
+use crate::index::{Log, Place};
 use crate::mesh::wire::Wire;
 
 /// Pages looked up in the index at one time.
@@ -23,16 +26,15 @@ const PAGES: usize = 256;
 #[derive(Clone)]
 pub(super) struct Source {
     pub recent: RecentBatches,
-    pub index: Index,
-    pub log: LogReader,
+    pub evidence: Arc<Evidences<Log>>,
 }
 
 pub(super) struct Task {
     pub peer: Domain,
     pub source: Source,
     pub signals: mpsc::Receiver<Signal>,
-    /// Set when a page or a resend found no room.
-    pub behind: Arc<AtomicBool>,
+    /// Up to which height pages were left out; 0 when none were.
+    pub behind: Arc<AtomicU64>,
     pub out: mpsc::Sender<Wire>,
     /// The last number sent over this session; `None` before the first page.
     pub cursor: Option<Sequence>,
@@ -44,7 +46,11 @@ struct Ended;
 impl Task {
     pub(super) async fn run(mut self) {
         while let Some(signal) = self.signals.recv().await {
-            match self.obey(signal).await {
+            let obeyed = match self.obey(signal).await {
+                Ok(Ok(())) => self.catch_up().await,
+                other => other,
+            };
+            match obeyed {
                 Ok(Ok(())) => {}
                 Ok(Err(Ended)) => return,
                 // The peer will ask again; an unreadable log shows elsewhere too.
@@ -56,17 +62,7 @@ impl Task {
     async fn obey(&mut self, signal: Signal) -> Result<Result<(), Ended>, Refusal> {
         match signal {
             Signal::Ready(wire) => Ok(self.send(wire).await),
-            Signal::Page { height, page } => {
-                if let Err(ended) = self.page(Place { height, leaf: page }).await? {
-                    return Ok(Err(ended));
-                }
-                // What found no room came before whatever is signalled from now on.
-                if self.signals.is_empty() && self.behind.swap(false, Ordering::AcqRel) {
-                    let after = self.cursor.unwrap_or_default();
-                    return self.resend(after, height).await;
-                }
-                Ok(Ok(()))
-            }
+            Signal::Page { height, page } => self.page(Place { height, leaf: page }).await,
             Signal::Resend { after, height } => {
                 self.cursor = Some(after);
                 self.resend(after, height).await
@@ -79,18 +75,34 @@ impl Task {
         self.out.send(wire).await.map_err(|_| Ended)
     }
 
-    /// Sends the page at `place` unless it went out already.
+    /// Sends the page at `place` unless it went out already. One that is in memory no longer is
+    /// left out, and so is everything behind it, or the peer would meet a gap.
     async fn page(&mut self, place: Place) -> Result<Result<(), Ended>, Refusal> {
-        let sealed = self.source.batch(place.height).await?;
+        let left_out = self.behind.load(Ordering::Acquire) > 0;
+        let Some(sealed) = self.source.recent.get(place.height).filter(|_| !left_out) else {
+            self.behind.fetch_max(place.height.0, Ordering::AcqRel);
+            return Ok(Ok(()));
+        };
         let known = sealed.batch.pages().iter().find(|(at, _)| *at == place.leaf);
         let last = known.map(|(_, page)| page.last());
         if last.is_some() && last <= self.cursor {
             return Ok(Ok(()));
         }
         let frame = sealed.batch.frame(place.leaf, &sealed.signature)?;
-        let sent = self.send(Wire::Frame(Bytes::from(codec::encode(&frame)))).await;
         self.cursor = last.or(self.cursor);
-        Ok(sent)
+        Ok(self.send_frame(&frame).await)
+    }
+
+    /// Sends what was left out, once there is nothing else to do. As long as the peer has not
+    /// said how far it has come there is nothing to go by: it asks when the session stands.
+    async fn catch_up(&mut self) -> Result<Result<(), Ended>, Refusal> {
+        let Some(cursor) = self.cursor.filter(|_| self.signals.is_empty()) else {
+            return Ok(Ok(()));
+        };
+        match self.behind.swap(0, Ordering::AcqRel) {
+            0 => Ok(Ok(())),
+            height => self.resend(cursor, Height(height)).await,
+        }
     }
 
     async fn resend(
@@ -98,17 +110,25 @@ impl Task {
         mut after: Sequence,
         height: Height,
     ) -> Result<Result<(), Ended>, Refusal> {
-        self.source.index.wait_for(height).await?;
+        self.source.evidence.index().wait_for(height).await?;
         loop {
-            let places = self.source.index.pages_after(&self.peer, after, PAGES)?;
-            let Some((last, _)) = places.last() else { return Ok(Ok(())) };
-            after = *last;
-            for (_, place) in places {
-                if let Err(ended) = self.page(place).await? {
+            let places = self.source.evidence.index().pages_after(&self.peer, after, PAGES)?;
+            if places.is_empty() {
+                return Ok(Ok(()));
+            }
+            for (last, place) in places {
+                let frame = self.source.frame(place).await?;
+                if let Err(ended) = self.send_frame(&frame).await {
                     return Ok(Err(ended));
                 }
+                after = last;
+                self.cursor = Some(last);
             }
         }
+    }
+
+    async fn send_frame(&self, frame: &Frame) -> Result<(), Ended> {
+        self.send(Wire::Frame(Bytes::from(codec::encode(frame)))).await
     }
 
     async fn give_back(
@@ -116,9 +136,9 @@ impl Task {
         mut after: Sequence,
         height: Height,
     ) -> Result<Result<(), Ended>, Refusal> {
-        self.source.index.wait_for(height).await?;
+        self.source.evidence.index().wait_for(height).await?;
         loop {
-            let places = self.source.index.received_after(&self.peer, after, PAGES)?;
+            let places = self.source.evidence.index().received_after(&self.peer, after, PAGES)?;
             let Some((last, _)) = places.last() else { return Ok(Ok(())) };
             after = *last;
             for (_, place) in places {
@@ -132,47 +152,30 @@ impl Task {
 }
 
 impl Source {
-    /// The batch at `height`, from memory or from the log.
-    pub(super) async fn batch(&self, height: Height) -> Result<Arc<Sealed>, Refusal> {
-        if let Some(sealed) = self.recent.get(height) {
-            return Ok(sealed);
+    /// The frame of our page at `place`, from memory or from the log.
+    async fn frame(&self, place: Place) -> Result<Frame, Refusal> {
+        if let Some(sealed) = self.recent.get(place.height) {
+            return sealed.batch.frame(place.leaf, &sealed.signature);
         }
-        let log = self.log.clone();
-        blocking(move || {
-            let missing = || Refusal::new(Code::NodeFault, format!("no batch at height {height}"));
-            let stored = log.batch(height)?.ok_or_else(missing)?;
-            let unsigned = || Refusal::new(Code::NodeFault, format!("unsigned at {height}"));
-            let signature = stored.signature.ok_or_else(unsigned)?;
-            let batch = Arc::new(Batch::open(stored.stored)?);
-            Ok(Arc::new(Sealed { batch, signature, bytes: 0 }))
-        })
-        .await
+        let evidence = self.evidence.clone();
+        blocking(move || evidence.frame(place)).await
     }
 
     /// The bytes of the frame that our record at `place` says we received.
     async fn received(&self, place: Place) -> Result<Bytes, Refusal> {
-        let sealed = self.batch(place.height).await?;
-        let records = &sealed.batch.stored().records;
-        let bytes = usize::try_from(place.leaf).ok().and_then(|leaf| records.get(leaf));
-        match bytes.map(|bytes| Record::read(bytes)).transpose()? {
-            Some(Record::Received(frame)) => Ok(Bytes::copy_from_slice(frame.bytes())),
-            Some(_) | None => {
-                let what = format!("no received page at {place:?}");
-                Err(Refusal::new(Code::NodeFault, what))
-            }
-        }
+        let evidence = self.evidence.clone();
+        blocking(move || evidence.received(place).map(Bytes::from)).await
     }
 
     /// Evidence of the decision on `id`, if the log up to `height` has one.
     pub(super) async fn decision(
         &self,
-        id: &SettlementId,
+        id: SettlementId,
         height: Height,
     ) -> Result<Option<Evidence>, Refusal> {
-        self.index.wait_for(height).await?;
-        let Some(place) = self.index.decision(id)? else { return Ok(None) };
-        let sealed = self.batch(place.height).await?;
-        Ok(sealed.batch.decision_on(id, &sealed.signature))
+        self.evidence.index().wait_for(height).await?;
+        let evidence = self.evidence.clone();
+        blocking(move || evidence.decision(&id)).await
     }
 }
 

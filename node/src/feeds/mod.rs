@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A link is a cursor over the log, not a store of messages: a page is signalled by its place
-//! and cut when it is sent. When a peer is slow its queue fills; pages that find no room are
-//! left out, and the link reads them from the log when it has caught up with the queue.
+//! and cut when it is sent. When a peer is slow its queue fills; pages that find no room, or are
+//! no longer in memory when their turn comes, are left out, and the link reads them from the log
+//! when it has caught up with the queue.
 //!
 //! Invariants: memory per peer is bounded; without a session nothing is kept (the peers compare
 //! their numbers when they meet again); what binds us goes out in the order of the log.
@@ -16,7 +17,7 @@
 mod link;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -27,8 +28,8 @@ use quadrille_protocol::validator::Input;
 use tokio::sync::mpsc;
 
 use crate::engine::{Engine, RecentBatches};
-use crate::index::Index;
-use crate::log_store::LogReader;
+use crate::evidence::Evidences;
+use crate::index::Log;
 use crate::mesh::wire::Wire;
 
 /// Signals that may wait for one peer.
@@ -55,7 +56,7 @@ struct Inner {
 /// What the rest knows of one link.
 struct Link {
     signals: mpsc::Sender<Signal>,
-    behind: Arc<AtomicBool>,
+    behind: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -76,12 +77,10 @@ impl Feeds {
     pub(crate) fn new(
         domain: Domain,
         recent: RecentBatches,
-        index: Index,
-        log: LogReader,
+        evidence: Arc<Evidences<Log>>,
         engine: Engine,
-        head: Height,
     ) -> Self {
-        let source = link::Source { recent, index, log };
+        let source = link::Source { recent, evidence };
         let inner = Inner {
             domain,
             links: Mutex::default(),
@@ -91,14 +90,13 @@ impl Feeds {
             runtime: tokio::runtime::Handle::current(),
             dropped: AtomicU64::new(0),
         };
-        let _ = head;
         Self { inner: Arc::new(inner) }
     }
 
     /// A session with `peer` stands: from now on its link writes to `out`.
     pub fn attach(&self, peer: &Domain, out: mpsc::Sender<Wire>) {
         let (signals, receiver) = mpsc::channel(SIGNALS);
-        let behind = Arc::new(AtomicBool::new(false));
+        let behind = Arc::new(AtomicU64::new(0));
         let task = link::Task {
             peer: peer.clone(),
             source: self.inner.source.clone(),
@@ -159,7 +157,7 @@ impl Feeds {
         let Ok(permit) = self.inner.searches.clone().try_acquire_owned() else { return };
         let feeds = self.clone();
         self.inner.runtime.spawn(async move {
-            let found = feeds.inner.source.decision(&header.id(), height).await;
+            let found = feeds.inner.source.decision(header.id(), height).await;
             drop(permit);
             match found {
                 Ok(Some(evidence)) => {
@@ -178,12 +176,14 @@ impl Feeds {
     fn signal(&self, to: &Domain, signal: Signal) {
         let links = self.links();
         let Some(link) = links.get(to) else { return };
-        let page = !matches!(signal, Signal::Ready(_));
-        if link.signals.try_send(signal).is_err() {
-            self.inner.dropped.fetch_add(1, Ordering::Relaxed);
-            if page {
-                link.behind.store(true, Ordering::Release);
-            }
+        let Err(mpsc::error::TrySendError::Full(signal)) = link.signals.try_send(signal) else {
+            return;
+        };
+        self.inner.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Signal::Page { height, .. } | Signal::Resend { height, .. } = &signal {
+            link.behind.fetch_max(height.0, Ordering::AcqRel);
+            // The link may have emptied its queue in this moment: then this wakes it up.
+            let _ = link.signals.try_send(signal);
         }
     }
 

@@ -11,10 +11,11 @@ use quadrille_protocol::ledger::transaction::{Cause, Transaction};
 use quadrille_protocol::log::record::{Aborted, Decided, Revealed};
 use quadrille_protocol::log::{OutcomeKind, Record, Statement, StoredBatch};
 use quadrille_protocol::types::{
-    Amount, Domain, Hash, Height, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
+    Amount, AssetPair, Domain, Hash, Height, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 
+use super::Index;
 use super::query::LIST_ROWS;
 use super::rows::Step;
 use super::source::BatchSource;
@@ -29,6 +30,14 @@ pub struct EventId {
     pub leaf: u32,
     /// Its number among the events of the record.
     pub number: u32,
+}
+
+impl EventId {
+    /// The place behind every event of the batches up to `height`.
+    #[must_use]
+    pub const fn end_of(height: Height) -> Self {
+        Self { height, leaf: u32::MAX, number: u32::MAX }
+    }
 }
 
 impl fmt::Display for EventId {
@@ -135,6 +144,8 @@ pub enum EventKind {
         version: u32,
         /// How much can be taken.
         remaining: Amount,
+        /// What it is about.
+        pair: AssetPair,
     },
     /// An offer of ours is gone.
     #[serde(rename = "offer.closed")]
@@ -143,6 +154,8 @@ pub enum EventKind {
         offer: OrderId,
         /// Why.
         code: String,
+        /// What it was about.
+        pair: AssetPair,
     },
     /// Somebody has taken a step of a settlement: we by our own record, a peer by its word.
     #[serde(rename = "settlement.step")]
@@ -298,6 +311,40 @@ pub fn events_after(
     Ok(found)
 }
 
+/// What was read for somebody who follows the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// Up to where they are all that there are.
+    pub end: EventId,
+    /// How far the index had come.
+    pub indexed: Height,
+}
+
+/// The next events behind `after`, at most `limit` and [`LIST_ROWS`], no further than the index:
+/// whoever is told of something can look it up.
+///
+/// # Errors
+/// Those of reading the log.
+pub fn read_on(
+    source: &impl BatchSource,
+    index: &Index,
+    after: EventId,
+    limit: usize,
+) -> Result<Read, Refusal> {
+    let indexed = index.indexed();
+    let mut events = events_after(source, Some(after), limit)?;
+    let whole = events.len() < limit.clamp(1, LIST_ROWS);
+    events.retain(|event| event.id.height <= indexed);
+    let end = match events.last() {
+        Some(last) if !whole => last.id,
+        // Batches without events need not be read again.
+        Some(_) | None => after.max(EventId::end_of(indexed)),
+    };
+    Ok(Read { events, end, indexed })
+}
+
 /// What a record tells subscribers. Longer than a function should be, because it is one match
 /// over every kind of record.
 fn kinds_of(record: &Record, own: &Domain) -> Vec<EventKind> {
@@ -347,10 +394,13 @@ fn kinds_of(record: &Record, own: &Domain) -> Vec<EventKind> {
             offer: notice.offer,
             version: notice.version,
             remaining: notice.remaining,
+            pair: notice.terms.pair(),
         }],
-        Record::OfferClosed(closed) => {
-            vec![EventKind::OfferClosed { offer: closed.offer, code: closed.reason.to_string() }]
-        }
+        Record::OfferClosed(closed) => vec![EventKind::OfferClosed {
+            offer: closed.offer,
+            code: closed.reason.to_string(),
+            pair: closed.pair.clone(),
+        }],
         Record::Statement(statement) => of_statement(statement, own, own).into_iter().collect(),
         Record::Received(frame) => {
             let statements = frame.items().iter().filter_map(|item| item.statement.as_ref());

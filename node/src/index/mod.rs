@@ -41,7 +41,7 @@ pub use rows::{
     Counters, Ending, EntryCause, EntryRow, LedgerRow, OfferEnd, OfferRow, OrderKind, OrderRow,
     OrderState, Part, Place, Said, SettlementEnd, SettlementRow, Step, StepRow,
 };
-pub use source::BatchSource;
+pub use source::{BatchSource, Log};
 
 /// Rises whenever rows change their meaning: an index of another version is built again.
 const VERSION: u32 = 1;

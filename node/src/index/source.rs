@@ -1,5 +1,7 @@
 //! Where batches are read from: the log, or a list in memory in a test.
 
+use std::sync::Arc;
+
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::types::Height;
 
@@ -21,6 +23,9 @@ pub trait BatchSource {
     ) -> Box<dyn Iterator<Item = Result<SealedBatch, Refusal>> + '_>;
 }
 
+/// A log to be shared by everybody who reads it.
+pub type Log = Arc<dyn BatchSource + Send + Sync>;
+
 impl BatchSource for LogReader {
     fn batch(&self, height: Height) -> Result<Option<SealedBatch>, Refusal> {
         LogReader::batch(self, height)
@@ -34,7 +39,7 @@ impl BatchSource for LogReader {
     }
 }
 
-impl<S: BatchSource + ?Sized> BatchSource for std::sync::Arc<S> {
+impl<S: BatchSource + ?Sized> BatchSource for Arc<S> {
     fn batch(&self, height: Height) -> Result<Option<SealedBatch>, Refusal> {
         (**self).batch(height)
     }

@@ -16,8 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::engine::{Engine, EngineError};
 use crate::evidence::Evidences;
-use crate::index::{Index, Place};
-use crate::log_store::LogReader;
+use crate::index::{Index, Log, Place};
 use crate::mesh::host::LiveOffers;
 
 /// How often it is tried to get a root and a list of one moment.
@@ -29,14 +28,14 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct OwnBook {
     index: Index,
-    evidence: Arc<Evidences<LogReader>>,
+    evidence: Arc<Evidences<Log>>,
     last: Arc<Mutex<Option<(Instant, LiveOffers)>>>,
 }
 
 impl OwnBook {
     /// From this index and log.
     #[must_use]
-    pub fn new(index: Index, evidence: Arc<Evidences<LogReader>>) -> Self {
+    pub fn new(index: Index, evidence: Arc<Evidences<Log>>) -> Self {
         Self { index, evidence, last: Arc::default() }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::Engine;
 use crate::feeds::Feeds;
+use crate::hooks::Hooks;
 use crate::index::Index;
 use crate::log_store::LogCounters;
 use crate::mesh::MeshHandle;
@@ -83,5 +84,17 @@ pub(super) fn node(metrics: &Metrics, engine: Engine, feeds: Feeds, mesh: MeshHa
             sample(name, help.trim_end_matches('.'), Kind::Counter, value)
         };
         counters.into_iter().map(one).collect()
+    });
+}
+
+/// Events that are posted to other systems.
+pub(super) fn hooks(metrics: &Metrics, hooks: &Hooks) {
+    let counts = hooks.counts();
+    metrics.sample("hooks", move || {
+        let (delivered, failed) = counts();
+        vec![
+            sample("delivered", "Events that receivers have taken", Kind::Counter, delivered),
+            sample("failed", "Attempts that receivers did not take", Kind::Counter, failed),
+        ]
     });
 }

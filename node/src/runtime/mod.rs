@@ -6,10 +6,12 @@
 //!   failed disk, guard or core: everything ends at once, with the coded reason
 //! ```
 
+mod answers;
 mod book;
 mod events;
 mod host;
 mod metrics;
+mod names;
 pub mod open;
 mod ports;
 mod rotations;
@@ -27,8 +29,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use answers::{AnswerParts, Answers};
 pub use book::OwnBook;
 pub use host::{HostParts, NodeHost};
+pub use names::Names;
 pub use rotations::OwnRotations;
 pub use setup::Setup;
 
@@ -38,8 +42,9 @@ use crate::api::{self, Server};
 use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
-use crate::index::{INDEX_QUEUE, Index, Indexer};
-use crate::log_store::{LogReader, LogStore, Snapshots};
+use crate::hooks::Hooks;
+use crate::index::{INDEX_QUEUE, Index, Indexer, Log};
+use crate::log_store::{LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
 use crate::signer::Signer;
 use crate::telemetry::{Levels, Metrics};
@@ -93,8 +98,7 @@ struct Core {
     running: Running,
     index: Index,
     indexer: Indexer,
-    evidence: Arc<Evidences<LogReader>>,
-    log: LogReader,
+    evidence: Arc<Evidences<Log>>,
     snapshots: Snapshots,
 }
 
@@ -137,8 +141,9 @@ impl Core {
         tracing::info!(%height, ?snapshot, replayed, "log opened");
         let index = Index::open(&setup.layout.index())?;
         index.catch_up(&log.reader(), log.head())?;
-        let evidence = Arc::new(Evidences::new(log.reader(), index.clone()));
-        let (snapshots, reader) = (log.snapshots(), log.reader());
+        let shared: Log = Arc::new(log.reader());
+        let evidence = Arc::new(Evidences::new(shared, index.clone()));
+        let snapshots = log.snapshots();
         metrics::storage(metrics, log.counters(), index.clone());
         let (indexing, batches) = mpsc::channel(INDEX_QUEUE);
         let indexer = Indexer::spawn(index.clone(), batches)?;
@@ -146,14 +151,14 @@ impl Core {
             validator,
             log,
             signer: signer.clone(),
-            index: index.clone(),
+            evidence: evidence.clone(),
             indexing,
             clock: clock.clone(),
             metrics: metrics.clone(),
             queue: setup.config.engine.queue,
             verify_workers: setup.config.verify_workers(),
         })?;
-        Ok(Self { running, index, indexer, evidence, log: reader, snapshots })
+        Ok(Self { running, index, indexer, evidence, snapshots })
     }
 }
 
@@ -167,11 +172,20 @@ impl Node {
         let signer: Arc<dyn Signer> = Arc::new(setup.signer()?);
         let metrics = Arc::new(Metrics::new());
         let core = Core::start(&setup, &signer, &clock, &metrics)?;
-        let Core { mut running, index, indexer, evidence, log, snapshots } = core;
+        let Core { mut running, index, indexer, evidence, snapshots } = core;
         let engine = running.engine.clone();
         let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
         let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
+        let answers = Arc::new(Answers::new(AnswerParts {
+            engine: engine.clone(),
+            index: index.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            answer_to: setup.config.names.answer_to.clone(),
+            life: quadrille_protocol::types::Duration(setup.config.names.life_ms),
+        }));
         let host = NodeHost::new(HostParts {
+            answers: answers.clone(),
             engine: engine.clone(),
             feeds: running.feeds.clone(),
             anchors: setup.anchors.clone(),
@@ -180,15 +194,28 @@ impl Node {
             certificate: setup.certificate.clone(),
             rotations,
             wanted: setup.wanted.clone(),
-            book: OwnBook::new(index.clone(), evidence.clone()),
+            book: OwnBook::new(index, evidence.clone()),
         });
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
         metrics::node(&metrics, engine.clone(), running.feeds.clone(), mesh.clone());
+        let (core, history): (Arc<dyn api::ports::Core>, _) =
+            (Arc::new(engine.clone()), History::of(evidence));
+        let hooks = Hooks::start(
+            setup.hook_settings(),
+            engine.domain().clone(),
+            history.clone(),
+            core.clone(),
+            clock.clone(),
+        )?;
+        metrics::hooks(&metrics, &hooks);
+        let names = Names::new(engine.clone(), mesh.clone(), clock.clone(), answers);
         let node = api::Node {
-            core: Arc::new(engine.clone()),
-            history: History::new(index, Arc::new(log)),
-            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
+            core,
+            history,
+            hooks,
+            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock, names: Arc::new(names) }),
+            vault: Arc::new(setup.vault()),
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,

@@ -12,13 +12,12 @@ use quadrille_protocol::log::{Record, Statement};
 use quadrille_protocol::types::{Domain, Epoch};
 
 use crate::evidence::Evidences;
-use crate::index::Index;
-use crate::log_store::LogReader;
+use crate::index::{Index, Log};
 
 /// Finds them.
 pub struct OwnRotations {
     index: Index,
-    evidence: Arc<Evidences<LogReader>>,
+    evidence: Arc<Evidences<Log>>,
     domain: Domain,
     /// The epoch of the certificate that we show.
     certified: Epoch,
@@ -30,7 +29,7 @@ impl OwnRotations {
     #[must_use]
     pub fn new(
         index: Index,
-        evidence: Arc<Evidences<LogReader>>,
+        evidence: Arc<Evidences<Log>>,
         domain: Domain,
         certified: Epoch,
     ) -> Self {

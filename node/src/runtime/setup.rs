@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libp2p::Multiaddr;
+use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
@@ -15,9 +16,12 @@ use zeroize::Zeroizing;
 use crate::api::{ApiSettings, HolderPolicy, Rate};
 use crate::armour::{self, Kind};
 use crate::config::{Config, Layout};
+use crate::hooks::HookSettings;
+use crate::hooks::reach::Policy;
 use crate::mesh::{self, MeshConfig};
 use crate::network_file::NetworkFile;
 use crate::signer::{GuardFile, Keys, LocalSigner};
+use crate::vault::Vault;
 
 /// How long a stopping node waits for open settlements.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -96,6 +100,26 @@ impl Setup {
         let (network, domain) = (&self.keys.network, &self.keys.domain);
         let guard = GuardFile::open(&self.config.guard_dir(), network, domain)?;
         LocalSigner::new(&self.keys, guard)
+    }
+
+    /// How events are posted to other systems.
+    #[must_use]
+    pub fn hook_settings(&self) -> HookSettings {
+        let hooks = &self.config.hooks;
+        HookSettings {
+            dir: self.layout.hooks(),
+            policy: Policy { allow_http: hooks.allow_http, allow_private: hooks.allow_private },
+            timeout: Duration::from_millis(hooks.timeout_ms),
+            patience: Duration::from_secs(hooks.patience_s),
+            subscriptions: hooks.subscriptions,
+        }
+    }
+
+    /// The vault of our holders' data.
+    #[must_use]
+    pub fn vault(&self) -> Vault {
+        let key = SealingKey::generate(&self.keys.sealing.to_bytes());
+        Vault::new(self.layout.vault(), key)
     }
 
     /// How the HTTP interface is to run.

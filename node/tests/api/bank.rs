@@ -12,7 +12,9 @@ use quadrille_node::api::dto::{Connection, GatewayView};
 use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer};
 use quadrille_node::api::tokens::{self, Role, Tokens};
 use quadrille_node::api::{ApiSettings, Node, Server};
-use quadrille_node::engine::{Answer, EngineError};
+use quadrille_node::engine::{Answer, EngineError, SystemClock};
+use quadrille_node::hooks::reach::Policy;
+use quadrille_node::hooks::{HookSettings, Hooks};
 use quadrille_node::index::{BatchSource, Index};
 use quadrille_node::log_store::SealedBatch;
 use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
@@ -20,6 +22,7 @@ use quadrille_protocol::codec;
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Command, Input};
 
@@ -148,6 +151,10 @@ impl Core for FakeCore {
         self.request(|request| Input::Command { request, command }).await
     }
 
+    async fn give_back(&self, _: Evidence) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn look(&self, look: Look) -> Result<(), EngineError> {
         let market = self.world.lock().unwrap();
         look(&market.net.banks[self.bank].validator);
@@ -242,9 +249,16 @@ impl Town {
                 memories: memories.clone(),
                 conduct: conduct.clone(),
             };
+            let core: Arc<dyn Core> = Arc::new(core);
+            let history = History::new(memory.index.clone(), Arc::new(memory.log.clone()));
+            let mut hooks = HookSettings::at(folder.path().join(format!("hooks-{bank}")));
+            hooks.policy = Policy { allow_http: false, allow_private: true };
+            let (domain, clock) = (domains[bank].clone(), Arc::new(SystemClock));
+            let hooks = Hooks::start(hooks, domain, history.clone(), core.clone(), clock).unwrap();
             let node = Node {
-                core: Arc::new(core),
-                history: History::new(memory.index.clone(), Arc::new(memory.log.clone())),
+                core,
+                history,
+                hooks,
                 mesh: Arc::new(FakeMesh(domains[1 - bank].clone())),
                 tokens: Arc::new(Tokens::new(token_file.clone())),
                 metrics: metrics.clone(),

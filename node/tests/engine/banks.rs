@@ -11,7 +11,7 @@ use std::time::Duration as Span;
 
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
-use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Order as Direction};
+use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Log, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
@@ -194,11 +194,13 @@ impl Bank {
         let indexer = Indexer::spawn(index.clone(), batches).unwrap();
         let reader = log.reader();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shared: Log = Arc::new(reader.clone());
+        let evidence = Arc::new(Evidences::new(shared, index.clone()));
         let running = engine::start(Parts {
             validator: opened.validator,
             log,
             signer: signer.clone(),
-            index: index.clone(),
+            evidence: evidence.clone(),
             indexing,
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new()),
@@ -206,7 +208,6 @@ impl Bank {
             verify_workers: 2,
         })
         .unwrap();
-        let evidence = Arc::new(Evidences::new(reader.clone(), index.clone()));
         let host = NodeHost::new(HostParts {
             engine: running.engine.clone(),
             feeds: running.feeds.clone(),

@@ -87,6 +87,12 @@ tags! {
     State b"quadrille/state\0";
     /// A holder's registration.
     Registration b"quadrille/regist";
+    /// A domain's answer about a name.
+    Name b"quadrille/name\0\0";
+    /// A payload that travels sealed: memo and identities.
+    Payload b"quadrille/payld\0";
+    /// A holder's personal data with their salt.
+    Identity b"quadrille/ident\0";
     /// The proof that a holder has the key that replaces a lost one.
     Replacement b"quadrille/replac";
 }

@@ -150,6 +150,22 @@ codes! {
 
     1701 SecondKeyMissing "ledger names no second key", "Register one, or lower the amount.";
     1702 KycTierTooLow "holder's tier is too low for this asset", "Ask the bank.";
+    1703 TravelFieldMissing "field of the travel rule data is missing",
+        "Send the IVMS101 data with the field that the message names.";
+    1704 TravelFieldBad "field of the travel rule data is not well formed",
+        "Correct the field that the message names, as IVMS101 has it.";
+    1705 TravelFieldForeign "travel rule data are of another payment",
+        "Name the accounts of this payment in the data.";
+    1706 ScreeningDeclined "declined by the bank's screening", "Ask the bank that declined.";
+    1707 ScreeningSilent "screening gave no answer",
+        "Try again later; the bank's operator finds the cause in its log.";
+    1708 DenyListed "somebody is on the bank's deny list", "Ask the bank that declined.";
+    1709 IdentityMissing "no identity on file for this ledger",
+        "Open a ledger with `--identity FILE`, so that the holder has signed its data.";
+    1710 IdentityLost "identity data are not in the vault or damaged",
+        "Restore the folder `vault` from a copy, or have the holder send the same data again.";
+    1711 IdentityMismatch "identity data are not those that the holder signed",
+        "Send the data and the salt whose hash the opening names.";
 
     1801 NotLive "validator does not take new business", "Wait, or ask the operator.";
     1802 PeerUnknown "no such peer", "Exchange certificates first.";
@@ -345,6 +361,17 @@ codes! {
     2404 NotSealed "batch is not signed yet", "Try again in a moment.";
     2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
 
+    2501 NameUnknown "no holder of this name", "Check the name with its holder.";
+    2502 NameClosed "holder has no open ledger any more", "Ask the holder for another name.";
+    2503 NameRefused "bank does not tell us of its holders",
+        "Ask the bank to admit this domain (its `names.answer_to`, or a credit limit).";
+    2504 NameUnreachable "bank of this name cannot be asked now",
+        "Try again later; see `quadrille peers` for the connection.";
+    2505 NameStale "answer about a name is out of date", "Ask again; check the clocks.";
+    2506 OtherAnswer "answer does not fit the question", "Tell the peer's operator.";
+    2507 QuestionRefused "peer does not answer this question to us",
+        "Ask the peer to admit this domain.";
+
     2601 FeeTooLow "less than the fee for passing it on", "Look for the way again: fees have changed.";
     2602 CostTooHigh "costs more than the payer allows", "Allow more, or wait for a better price.";
     2603 OfferSelects "offer selects among takes and cannot be part of a payment",
@@ -356,4 +383,18 @@ codes! {
     2607 EnclosureUnopened "enclosed data were not opened", "Send the payment again.";
     2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
         "Seal again just what the agreement names.";
+
+    2801 BadSubscription "subscription does not hold together",
+        "See the message, and `quadrille hook add --help`.";
+    2802 UnknownSubscription "no such subscription", "See `quadrille hook list`.";
+    2803 TooManySubscriptions "too many subscriptions",
+        "Remove one, or raise hooks.subscriptions.";
+    2804 AddressNotAllowed "events may not be sent to this address",
+        "Use https and a public address, or see hooks.allow_http and hooks.allow_private.";
+    2805 DeliveryFailed "event was not taken",
+        "The receiver must answer 2xx in time; `quadrille hook resume` once it does.";
+    2806 BadHookSignature "signature of a delivery does not fit",
+        "Check the secret, and that the body is as it came, byte for byte.";
+    2807 StaleDelivery "delivery is too old, or from the future",
+        "Drop it: it may be a replay. Check the clock if it was just sent.";
 }

@@ -95,6 +95,22 @@ pub struct Agreement {
     pub blinding: [u8; 32],
 }
 
+impl Leg {
+    /// Whether something moves.
+    ///
+    /// # Errors
+    /// `Q-1601`.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.amount.is_zero() {
+            crate::refuse!(BadAgreement, "a leg of nothing");
+        }
+        if self.from == self.to {
+            crate::refuse!(BadAgreement, "a leg from a ledger to itself");
+        }
+        Ok(())
+    }
+}
+
 impl Header {
     /// The settlement's id.
     #[must_use]
@@ -197,14 +213,6 @@ impl Agreement {
         if Self::parties_of(&self.legs) != *self.header.parties {
             crate::refuse!(BadAgreement, "parties differ from the legs");
         }
-        for leg in &self.legs {
-            if leg.amount.is_zero() {
-                crate::refuse!(BadAgreement, "a leg of nothing");
-            }
-            if leg.from == leg.to {
-                crate::refuse!(BadAgreement, "a leg from a ledger to itself");
-            }
-        }
-        Ok(())
+        self.legs.iter().try_for_each(Leg::check)
     }
 }

@@ -93,6 +93,7 @@ impl Validator {
         if *decider == self.state.domain {
             crate::refuse!(BadAgreement, "the initiator cannot decide");
         }
+        legs.iter().try_for_each(Leg::check)?;
         self.check_decider(now, decider, &parties)?;
         for party in &parties {
             self.state.directory.member(party)?;

@@ -667,6 +667,11 @@ impl State {
                 return false;
             }
             settlement.preimage = Some(preimage.clone());
+            // A party that decides to settle is bound by that. Its lock, which came straight from
+            // it, may have been here before we had heard of the settlement from its initiator.
+            if settlement.header.is_party(from) {
+                settlement.locked.insert(from.clone());
+            }
         }
         settlement.decision = Some(outcome);
         // After an abort the refund is only the answer that was asked for.

@@ -43,6 +43,7 @@ use std::collections::VecDeque;
 
 pub use effect::{Effect, Effects, Event};
 pub use input::{Accepted, Boot, Command, Guard, Input, Message, RequestId};
+pub use recover::Recovery;
 pub use state::State;
 
 use crate::crypto::hash::PreimageSeed;

@@ -61,6 +61,21 @@ pub(super) struct Gathering {
     overflow: bool,
 }
 
+/// How far a recovery has come, for whoever watches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Peers that have not shown everything yet that they say there is.
+    pub awaiting: Vec<Domain>,
+    /// Whether anything is known to be lost.
+    pub lost: bool,
+    /// Whether the operator has said that the customers' copies are all in.
+    pub customers_heard: bool,
+    /// Records of ours that have come back.
+    pub returned: usize,
+    /// More was lost than can be gathered at once.
+    pub overflow: bool,
+}
+
 /// What a peer says of both feeds.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
@@ -281,6 +296,33 @@ impl Validator {
         // Where nothing of ours is lost, the rest of its own feed can come as it always does.
         let needless = !gathering.lost || gathering.contradicted.contains(peer);
         claim.received <= returned && (claim.sent <= inbound || needless)
+    }
+
+    /// How far the recovery has come; `None` when there is none. What has come back and is being
+    /// written down awaits nobody.
+    #[must_use]
+    pub fn recovery(&self) -> Option<Recovery> {
+        match &self.volatile.mode {
+            Mode::Live => None,
+            Mode::Gathering(gathering) => {
+                let awaited = gathering.awaiting.iter();
+                let awaited = awaited.filter(|peer| !self.is_heard(gathering, peer));
+                Some(Recovery {
+                    awaiting: awaited.cloned().collect(),
+                    lost: gathering.lost,
+                    customers_heard: gathering.customers_heard,
+                    returned: gathering.own.len(),
+                    overflow: gathering.overflow,
+                })
+            }
+            Mode::Adopting(left) => Some(Recovery {
+                awaiting: Vec::new(),
+                lost: true,
+                customers_heard: true,
+                returned: left.len(),
+                overflow: false,
+            }),
+        }
     }
 
     pub(super) fn has_more_to_recover(&self) -> bool {

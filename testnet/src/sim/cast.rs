@@ -189,13 +189,12 @@ fn certificate_of(network: &Network, domain: &Domain, key: &Secret, issuer: Issu
     }
 }
 
-/// An asset; some are not for everybody, and some move in larger pieces only.
+/// An asset; one issuer asks for more than the lowest tier, and some have further rules.
 fn draw_profile(code: &str, issuer: &Domain, random: &mut Stream) -> AssetProfile {
-    let mut profile = profile(code, issuer);
+    let mut profile = profile(code, issuer, if code == CODES[1] { 2 } else { 0 });
     if random.chance(2_500) {
-        match random.below(3) {
-            0 => profile.minimum_tier = 2,
-            1 => profile.jurisdictions = Bounded::new(vec![home()]).expect("one"),
+        match random.below(2) {
+            0 => profile.jurisdictions = Bounded::new(vec![home()]).expect("one"),
             _ => profile.holders = Bounded::new(vec![issuer.clone()]).expect("one"),
         }
     }
@@ -209,7 +208,7 @@ fn home() -> Country {
     "LI".parse().expect("a country")
 }
 
-fn profile(code: &str, issuer: &Domain) -> AssetProfile {
+fn profile(code: &str, issuer: &Domain, minimum_tier: u8) -> AssetProfile {
     AssetProfile {
         code: code.parse().expect("a code"),
         issuer: issuer.clone(),
@@ -217,7 +216,7 @@ fn profile(code: &str, issuer: &Domain) -> AssetProfile {
         decimals: 2,
         supply_limit: None,
         terms: Hash::ZERO,
-        minimum_tier: 0,
+        minimum_tier,
         denomination: Amount::new(1),
         documents: Bounded::default(),
         jurisdictions: Bounded::default(),
@@ -271,7 +270,7 @@ fn draw_customer(
         holder: name.parse().expect("a holder"),
         number: 1,
         key: keys[0].public().clone(),
-        tier: if known { 2 } else { 1 },
+        tier: if transit || serial % 4 > 0 { 3 } else { 1 },
         jurisdiction: if known { home() } else { Country::UNKNOWN },
         identity: Hash::ZERO,
         rules,

@@ -389,7 +389,7 @@ fn compare_books(domain: &Domain, audit: &Audit, state: &State) -> Checked {
     Ok(())
 }
 
-/// What is held is what live offers, takes and settlements have set aside, to the unit.
+/// What is held is what live offers, takes and payments have set aside, to the unit.
 fn check_holds(domain: &Domain, audit: &Audit, state: &State) -> Checked {
     let mut due: BTreeMap<(Ubi, &Uai), i128> = BTreeMap::new();
     let offers = state.offers.sorted();
@@ -400,14 +400,10 @@ fn check_holds(domain: &Domain, audit: &Audit, state: &State) -> Checked {
     for (_, take) in &takes {
         *due.entry((take.ledger, &take.pair.want)).or_default() += units(take.terms.pay);
     }
-    let settlements = state.settlements.sorted();
-    for (_, settlement) in settlements.iter().filter(|(_, known)| known.holds_legs()) {
-        for leg in settlement.legs.iter().filter(|leg| leg.from.domain == *domain) {
-            let Some(order) = leg.order else { continue };
-            if !state.offers.contains_key(&order) && !state.takes.contains_key(&order) {
-                *due.entry((leg.from.ledger, &leg.asset)).or_default() += units(leg.amount);
-            }
-        }
+    let payments = state.payments.sorted();
+    for (_, known) in &payments {
+        let payment = &known.payment;
+        *due.entry((known.ledger, &payment.spend)).or_default() += units(payment.max_cost);
     }
     due.retain(|_, amount| *amount != 0);
     let held: BTreeMap<(Ubi, &Uai), i128> = audit

@@ -21,6 +21,7 @@ use super::broken::{Broken, Checked};
 use super::disk::Written;
 use super::node::Sealed;
 use super::trace::short;
+use super::workload::pay::findings;
 use super::world::{Occasion, Packet, World};
 
 /// Frames sent at once for one resend; the receiver asks again for the rest.
@@ -84,7 +85,10 @@ impl World {
                 return Ok(());
             }
         }
-        Ok(())
+        match effects.batch {
+            Some(_) => self.tell_subscriber(node),
+            None => Ok(()),
+        }
     }
 
     /// Append, sync, sign. `None` when the node died or had to stop on the way.
@@ -375,8 +379,10 @@ impl World {
         let (network, verifier) = (&self.cast.network, &self.cast.verifier);
         let input = match packet {
             Packet::Frame(bytes) => {
-                Frame::verify(&bytes, sender, receiver, network, directory, verifier)
-                    .map(|frame| Input::Frame { frame: Box::new(frame), findings: Vec::new() })
+                Frame::verify(&bytes, sender, receiver, network, directory, verifier).map(|frame| {
+                    let findings = findings(&frame);
+                    Input::Frame { frame: Box::new(frame), findings }
+                })
             }
             Packet::Returned(bytes) => {
                 Frame::verify(&bytes, receiver, sender, network, directory, verifier)

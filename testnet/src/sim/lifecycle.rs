@@ -31,6 +31,7 @@ impl World {
         at.validator = None;
         at.inputs.clear();
         at.turn_at = None;
+        self.subscribers[node].crash();
         self.figures.crashes += 1;
         // Its connections die with it: what was on its way to it reaches nobody.
         self.queue
@@ -60,6 +61,8 @@ impl World {
         let at = &mut self.nodes[node];
         at.disk.restore(kept);
         at.sealed.truncate(kept);
+        let height = at.sealed.last().map_or(Height(0), |last| last.batch.checkpoint().height);
+        self.subscribers[node].restore(height);
         let domain = &at.domain;
         self.trace.say(self.now_ms, || {
             format!("{domain} is restored from an old copy: {kept} of {batches} batches")

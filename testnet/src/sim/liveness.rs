@@ -54,6 +54,7 @@ impl World {
         }
         self.figures.healing_ms = self.figures.healing_ms.max(self.now_ms + PATIENCE_MS - end_ms);
         self.at_rest()?;
+        self.check_subscribers()?;
         self.final_replay()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! One seed is one run; everything in it follows from the seed. `run` has the course of a run,
 //! `world` what exists, `edge` and `lifecycle` what nodes do, `faults`, `network`, `disk`,
-//! `clock` and `byzantine` what goes wrong, `workload` and `wallet` what people do, `audit`,
+//! `clock` and `byzantine` what goes wrong, `workload`, `wallet` and `subscriber` what people do, `audit`,
 //! `check` and `liveness` what must hold.
 
 pub mod audit;
@@ -10,7 +10,6 @@ pub mod broken;
 pub mod byzantine;
 pub mod cast;
 pub mod check;
-pub mod chores;
 pub mod clock;
 pub mod command;
 pub mod disk;
@@ -24,6 +23,7 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod signatures;
+pub mod subscriber;
 pub mod trace;
 pub mod wallet;
 pub mod workload;

@@ -80,6 +80,8 @@ figures! {
     suspensions: "suspensions",
     /// Reports of misbehaviour.
     misbehaved: "misbehaviour seen",
+    /// Events that subscribers were told, repetitions included.
+    delivered: "events delivered",
     /// Decisions looked up in a log.
     look_ups: "decisions looked up",
     /// Replays that were compared.

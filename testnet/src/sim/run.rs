@@ -19,6 +19,7 @@ use super::network::Network;
 use super::node::Node;
 use super::report::{Figures, Outcome};
 use super::rng::Stream;
+use super::subscriber::Subscriber;
 use super::trace::Trace;
 use super::wallet::Wallets;
 use super::workload::{Workload, amount};
@@ -153,6 +154,9 @@ impl World {
             liar: Liar::new(Stream::new(seed, "liar")),
             workload: Workload::new(Stream::new(seed, "workload")),
             wallets: Wallets::default(),
+            subscribers: (0..banks)
+                .map(|bank| Subscriber::new(Stream::new(seed, &format!("subscriber {bank}"))))
+                .collect(),
             checks: Checks::new(&domains),
             trace: Trace::new(options.trace),
             figures: Figures::default(),

@@ -28,6 +28,7 @@ use super::network::Network;
 use super::node::Node;
 use super::report::Figures;
 use super::rng::Stream;
+use super::subscriber::Subscriber;
 use super::trace::Trace;
 use super::wallet::Wallets;
 use super::workload::Workload;
@@ -109,6 +110,8 @@ pub struct World {
     pub workload: Workload,
     /// What holders keep.
     pub wallets: Wallets,
+    /// Who follows the events of each node.
+    pub subscribers: Vec<Subscriber>,
     /// The invariants.
     pub checks: Checks,
     /// The story.

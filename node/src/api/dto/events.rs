@@ -4,7 +4,7 @@ use quadrille_protocol::types::{Amount, Domain, OrderId, Sequence, SettlementId,
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Place, Reason};
+use super::{BookEntry, Place, Reason};
 
 /// What an event is about.
 #[derive(
@@ -56,11 +56,44 @@ pub enum EventKind {
     /// It has written all of it down.
     #[serde(rename = "recovery.done")]
     RecoveryDone,
+    /// An offer of anybody is in the book, or has changed there. Live.
+    #[serde(rename = "offer.seen")]
+    OfferSeen,
+    /// An offer is in the book no longer. Live.
+    #[serde(rename = "offer.gone")]
+    OfferGone,
+    /// A subscription's events were not taken for too long; it waits to be resumed. Live.
+    #[serde(rename = "subscription.paused")]
+    SubscriptionPaused,
+}
+
+impl EventView {
+    /// One of this kind that says nothing else.
+    #[must_use]
+    pub const fn blank(kind: EventKind, time: Time, place: Option<Place>) -> Self {
+        Self {
+            kind,
+            time,
+            place,
+            ledger: None,
+            sequence: None,
+            order: None,
+            settlement: None,
+            what: None,
+            domain: None,
+            asset: None,
+            amount: None,
+            give: None,
+            want: None,
+            offer: None,
+            reason: None,
+        }
+    }
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::LedgerEntry,
         Self::OrderRefused,
         Self::TakeRefused,
@@ -76,6 +109,9 @@ impl EventKind {
         Self::RecoveryStarted,
         Self::RecoveryRecord,
         Self::RecoveryDone,
+        Self::OfferSeen,
+        Self::OfferGone,
+        Self::SubscriptionPaused,
     ];
 
     /// Its name: the `event` field of the stream, and what `types` of the query takes.
@@ -97,6 +133,33 @@ impl EventKind {
             Self::RecoveryStarted => "recovery.started",
             Self::RecoveryRecord => "recovery.record",
             Self::RecoveryDone => "recovery.done",
+            Self::OfferSeen => "offer.seen",
+            Self::OfferGone => "offer.gone",
+            Self::SubscriptionPaused => "subscription.paused",
+        }
+    }
+
+    /// Whether it is of now alone: not in the log, so it cannot be had again, and is only told to
+    /// who names it.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        match self {
+            Self::OfferSeen | Self::OfferGone | Self::SubscriptionPaused => true,
+            Self::LedgerEntry
+            | Self::OrderRefused
+            | Self::TakeRefused
+            | Self::OfferPosted
+            | Self::OfferClosed
+            | Self::SettlementStep
+            | Self::SettlementFinal
+            | Self::PeerSuspended
+            | Self::PeerLifted
+            | Self::TrustChanged
+            | Self::AssetChanged
+            | Self::MemberChanged
+            | Self::RecoveryStarted
+            | Self::RecoveryRecord
+            | Self::RecoveryDone => false,
         }
     }
 }
@@ -107,11 +170,12 @@ pub struct EventView {
     /// What it is about.
     #[serde(rename = "type")]
     pub kind: EventKind,
-    /// When the batch with it was sealed.
+    /// When the batch with it was sealed; of a live event, when it was seen.
     #[schema(value_type = String)]
     pub time: Time,
-    /// The record that it comes from.
-    pub place: Place,
+    /// The record that it comes from; a live event has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The ledger, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -145,6 +209,17 @@ pub struct EventView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub amount: Option<Amount>,
+    /// What an offer gives, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub give: Option<Uai>,
+    /// What an offer wants, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub want: Option<Uai>,
+    /// The offer as it is in the book, or was there last, where it is about the book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Box<BookEntry>>,
     /// Why, where something was refused or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,

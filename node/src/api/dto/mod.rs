@@ -18,6 +18,7 @@ their own, as long as the node runs; orders are always safe to repeat. In a path
 mod assets;
 mod common;
 mod events;
+mod hooks;
 mod ledgers;
 mod market;
 mod node;
@@ -29,12 +30,13 @@ pub use common::{
     Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
 };
 pub use events::{EventKind, EventView};
+pub use hooks::{NewSubscription, SubscriptionState, SubscriptionView};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
     MovementView, RulesView,
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
-pub use node::{CheckpointView, LogHead, LogLevel, NotReady, Status};
+pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status};
 pub use peers::{
     Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
     TrustLimit, TrustLine,

@@ -49,6 +49,24 @@ pub struct Status {
     pub uptime_ms: String,
 }
 
+/// How far the node has come in getting back what it has lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecoveryView {
+    /// Whether it is getting anything back. The rest is of no meaning when it is not.
+    pub recovering: bool,
+    /// Peers that have not shown everything yet; `give-up` goes on without one.
+    #[schema(value_type = Vec<String>)]
+    pub awaiting: Vec<Domain>,
+    /// Whether anything is known to be lost. If so, it waits for `customers-heard`, too.
+    pub lost: bool,
+    /// Whether the customers' copies are all in, by the operator's word.
+    pub customers_heard: bool,
+    /// Records that have come back and are not yet written down again.
+    pub returned: u32,
+    /// More was lost than can be gathered at once: start it from a newer copy.
+    pub overflow: bool,
+}
+
 /// The last checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogHead {

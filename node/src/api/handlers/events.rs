@@ -3,8 +3,12 @@
 //! Every subscriber reads the log at its own pace, up to where the index has come. So nothing is
 //! lost for one that is slow, was away, or connects to the node after a restart: its last id says
 //! where it goes on. One that takes nothing at all is disconnected by its connection's timeout.
+//!
+//! Live events (the book's changes, paused subscriptions) are told between those of the log to who
+//! names them. They are of now: their id is the place in the log behind everything told before, so
+//! that going on after one misses nothing of the log.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -14,9 +18,9 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures::Stream;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::types::{Height, Ubi};
+use quadrille_protocol::types::{Height, Time, Uai, Ubi};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use utoipa::IntoParams;
 
 use super::super::dto::{EventKind, EventView};
@@ -25,8 +29,11 @@ use super::super::problem::{Answered, ApiError};
 use super::super::state::{Shared, stop};
 use super::super::tokens::Bearer;
 use super::super::view;
-use crate::index::events::events_after;
-use crate::index::{Event, EventId};
+use super::super::watch::{BookWatch, LOOK};
+use crate::engine::{Clock as _, SystemClock};
+use crate::hooks::filter::{Filter, types_of};
+use crate::index::EventId;
+use crate::index::events::{Read, read_on};
 
 /// How often a quiet stream says that it is still there, and that the token still counts.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -41,11 +48,19 @@ pub(in super::super) struct Stopped(pub watch::Receiver<bool>);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct EventQuery {
-    /// Only these types, with commas between them, like `settlement.step,settlement.final`.
+    /// Only these types, with commas between them, like `settlement.step,settlement.final`. All
+    /// that come from the log when left out; the live ones (`offer.seen`, `offer.gone`,
+    /// `subscription.paused`) only when named.
     types: Option<String>,
     /// Only events of this ledger.
     #[param(value_type = Option<String>)]
     ledger: Option<Ubi>,
+    /// Only events of offers that give this asset.
+    #[param(value_type = Option<String>)]
+    give: Option<Uai>,
+    /// Only events of offers that want this asset.
+    #[param(value_type = Option<String>)]
+    want: Option<Uai>,
     /// Begin after the event with this id; `0.0.0` for the beginning of the log. The header
     /// `Last-Event-ID` counts before it. From now on when both are left out.
     after: Option<String>,
@@ -54,7 +69,8 @@ pub(in super::super) struct EventQuery {
 /// Everything that happens, as Server-Sent Events.
 ///
 /// The `id` of each is `height.leaf.n`; send the last one seen as `Last-Event-ID` to go on after
-/// it. `data` is an `EventView` as JSON.
+/// it. `data` is an `EventView` as JSON. With `offer.seen` among the types the matching offers
+/// that are in the book now come first, then every change; these events cannot be had again.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     params(EventQuery, ("Last-Event-ID" = Option<String>, Header, description = "Go on after it")),
     responses((status = 200, body = EventView, content_type = "text/event-stream")))]
@@ -72,9 +88,15 @@ pub(in super::super) async fn stream(
     };
     let after = match named.filter(|text| !text.is_empty()) {
         Some(text) => read_id(text, indexed)?,
-        None => end_of(indexed),
+        None => EventId::end_of(indexed),
     };
-    let filter = Filter { types: types(query.types.as_deref())?, ledger: query.ledger };
+    let names = query.types.as_deref().into_iter().flat_map(|types| types.split(','));
+    let types = types_of(names.map(str::trim))?;
+    let (ledger, give, want) = (query.ledger, query.give, query.want);
+    let watch = types.contains(&EventKind::OfferSeen) || types.contains(&EventKind::OfferGone);
+    let watch = watch.then(|| BookWatch::new(give.clone(), want.clone()));
+    let pauses = types.contains(&EventKind::SubscriptionPaused).then(|| api.node.hooks.pauses());
+    let filter = Filter { types, ledger, give, want };
     let permit = api.subscribers.clone().try_acquire_owned();
     let permit = permit.map_err(|_| {
         let most = api.settings.subscribers;
@@ -89,6 +111,8 @@ pub(in super::super) async fn stream(
         after,
         read_to: Height(0),
         ready: VecDeque::new(),
+        watch,
+        pauses,
         _permit: permit,
     };
     let events = futures::stream::unfold(subscriber, |mut subscriber| async move {
@@ -107,24 +131,6 @@ fn read_id(text: &str, indexed: Height) -> Result<EventId, Refusal> {
     Ok(id)
 }
 
-fn types(text: Option<&str>) -> Result<Option<BTreeSet<EventKind>>, Refusal> {
-    let Some(text) = text else { return Ok(None) };
-    let known = |name: &str| EventKind::ALL.into_iter().find(|kind| kind.name() == name);
-    let names = text.split(',').map(str::trim);
-    let types = names.map(|name| {
-        known(name).ok_or_else(|| {
-            let all: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-            Refusal::new(Code::BadQuery, format!("types are {}", all.join(", ")))
-        })
-    });
-    types.collect::<Result<_, _>>().map(Some)
-}
-
-struct Filter {
-    types: Option<BTreeSet<EventKind>>,
-    ledger: Option<Ubi>,
-}
-
 struct Subscriber {
     api: Shared,
     bearer: Bearer,
@@ -134,6 +140,10 @@ struct Subscriber {
     /// How far the index had come when the log was read last.
     read_to: Height,
     ready: VecDeque<Sent>,
+    /// What it has been told of the book, if it wants to be.
+    watch: Option<BookWatch>,
+    /// Paused subscriptions, if it wants to hear of them.
+    pauses: Option<broadcast::Receiver<EventView>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -154,7 +164,7 @@ impl Subscriber {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            if !self.read().await? {
+            if !self.read().await? && !self.look().await? {
                 self.wait().await;
             }
         }
@@ -163,60 +173,70 @@ impl Subscriber {
     /// Reads on; whether there was anything.
     async fn read(&mut self) -> Option<bool> {
         let after = self.after;
-        let found = self.api.past(move |history| {
-            // No further than the index, so that whoever is told can look it up.
-            let indexed = history.index.indexed();
-            let mut found = events_after(&history.log, Some(after), READ_AT_ONCE)?;
-            let all = found.len() < READ_AT_ONCE;
-            found.retain(|event| event.id.height <= indexed);
-            Ok((indexed, all, found))
-        });
-        let (indexed, all, found) = match found.await {
+        let found = self
+            .api
+            .past(move |history| read_on(&history.log, &history.index, after, READ_AT_ONCE));
+        let Read { events, end, indexed } = match found.await {
             Ok(read) => read,
             Err(error) => {
                 tracing::warn!(?error, "events cannot be read");
                 return None;
             }
         };
-        self.after = match found.last() {
-            Some(last) if !all => last.id,
-            // Batches without events need not be read again.
-            Some(_) | None => self.after.max(end_of(indexed)),
-        };
+        self.after = end;
         self.read_to = indexed;
-        self.ready.extend(found.iter().filter_map(|event| self.filter.pass(event)));
-        Some(!found.is_empty())
+        for event in &events {
+            let shown = view::event(event);
+            if self.filter.wants(&shown) {
+                self.ready.extend(sent(event.id, &shown));
+            }
+        }
+        Some(!events.is_empty())
+    }
+
+    /// Looks for live events; whether there were any.
+    async fn look(&mut self) -> Option<bool> {
+        let mut live = Vec::new();
+        if let Some(watch) = &mut self.watch {
+            let book = self.api.look(watch.look()).await.ok()?;
+            live = watch.changes(book, now());
+        }
+        if let Some(pauses) = &mut self.pauses {
+            // One that is too slow for them misses the oldest.
+            while let Ok(pause) = pauses.try_recv() {
+                live.push(pause);
+            }
+        }
+        let wanted = live.iter().filter(|event| self.filter.wants(event));
+        let ready: Vec<Sent> = wanted.filter_map(|event| sent(self.after, event)).collect();
+        let any = !ready.is_empty();
+        self.ready.extend(ready);
+        Some(any)
     }
 
     /// Waits for a batch behind those read, but looks at the token now and then.
     async fn wait(&mut self) {
         let index = &self.api.node.history.index;
+        let live = self.watch.is_some() || self.pauses.is_some();
+        let pause = if live { LOOK } else { HEARTBEAT };
         tokio::select! {
             reached = index.wait_for(self.read_to.next()) => if reached.is_err() {
                 // Nothing more will come; the node stops in a moment.
                 tokio::time::sleep(HEARTBEAT).await;
             },
             () = stop(&mut self.stopped) => {}
-            () = tokio::time::sleep(HEARTBEAT) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// The place behind every event of the batches up to `height`.
-const fn end_of(height: Height) -> EventId {
-    EventId { height, leaf: u32::MAX, number: u32::MAX }
+/// The time, for events that no batch has dated.
+fn now() -> Time {
+    SystemClock.now()
 }
 
-impl Filter {
-    fn pass(&self, event: &Event) -> Option<Sent> {
-        let shown = view::event(event);
-        let of_ledger = self.ledger.is_none_or(|ledger| shown.ledger == Some(ledger));
-        let of_type = self.types.as_ref().is_none_or(|types| types.contains(&shown.kind));
-        if !of_ledger || !of_type {
-            return None;
-        }
-        // Names, numbers and texts: there is nothing in an event that JSON cannot say.
-        let data = serde_json::to_string(&shown).ok()?;
-        Some(Sent::default().id(event.id.to_string()).event(shown.kind.name()).data(data))
-    }
+fn sent(id: EventId, shown: &EventView) -> Option<Sent> {
+    // Names, numbers and texts: there is nothing in an event that JSON cannot say.
+    let data = serde_json::to_string(shown).ok()?;
+    Some(Sent::default().id(id.to_string()).event(shown.kind.name()).data(data))
 }

@@ -2,10 +2,12 @@
 
 pub(super) mod assets;
 pub(super) mod events;
+pub(super) mod hooks;
 pub(super) mod ledgers;
 pub(super) mod market;
 pub(super) mod node;
 pub(super) mod peers;
+pub(super) mod recovery;
 pub(super) mod settlements;
 
 use quadrille_protocol::error::{Code, Refusal};

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::SignedCheckpoint;
-use quadrille_protocol::types::{Domain, Epoch, Height};
+use quadrille_protocol::types::{Epoch, Height};
 use quadrille_protocol::validator::{Command, Validator};
 
 use super::super::dto::{Armour, CheckpointView, Connection, LogHead, LogLevel, Receipt, Status};
@@ -182,24 +182,4 @@ pub(in super::super) async fn log_level(
 ) -> Answered<Json<LogLevel>> {
     api.node.levels.set(&level.filter)?;
     Ok(Json(level))
-}
-
-/// While recovering: the domain is gone for good, go on without its copies.
-#[utoipa::path(post, path = "/v1/recovery/give-up/{domain}", tag = "recovery",
-    params(("domain" = String, Path, description = "The peer that will not answer any more")),
-    responses((status = 200, body = Receipt)))]
-pub(in super::super) async fn give_up(
-    State(api): State<Shared>,
-    Segment(domain): Segment<Domain>,
-) -> Answered<Json<Receipt>> {
-    Ok(Json(api.command(Command::GiveUpOn(domain)).await?))
-}
-
-/// While recovering: the customers' copies are all in.
-#[utoipa::path(post, path = "/v1/recovery/customers-heard", tag = "recovery",
-    responses((status = 200, body = Receipt)))]
-pub(in super::super) async fn customers_heard(
-    State(api): State<Shared>,
-) -> Answered<Json<Receipt>> {
-    Ok(Json(api.command(Command::CustomersHeard).await?))
 }

@@ -7,21 +7,9 @@ use crate::index::{Event, EventKind as Was};
 
 /// An event. Longer than a function should be, because it is one match over every kind.
 #[expect(clippy::too_many_lines, reason = "one match over every kind")]
-pub(in super::super) fn event(event: &Event) -> EventView {
-    let blank = |kind| EventView {
-        kind,
-        time: event.time,
-        place: Place { height: event.id.height, leaf: event.id.leaf },
-        ledger: None,
-        sequence: None,
-        order: None,
-        settlement: None,
-        what: None,
-        domain: None,
-        asset: None,
-        amount: None,
-        reason: None,
-    };
+pub(crate) fn event(event: &Event) -> EventView {
+    let place = Place { height: event.id.height, leaf: event.id.leaf };
+    let blank = |kind| EventView::blank(kind, event.time, Some(place));
     match &event.kind {
         Was::Entry { ledger, sequence, cause, order, settlement, hash: _ } => EventView {
             ledger: Some(*ledger),
@@ -43,13 +31,17 @@ pub(in super::super) fn event(event: &Event) -> EventView {
             reason: reason(code, refusal),
             ..blank(EventKind::TakeRefused)
         },
-        Was::OfferPosted { offer, version: _, remaining } => EventView {
+        Was::OfferPosted { offer, version: _, remaining, pair } => EventView {
             order: Some(*offer),
+            give: Some(pair.give.clone()),
+            want: Some(pair.want.clone()),
             amount: Some(*remaining),
             ..blank(EventKind::OfferPosted)
         },
-        Was::OfferClosed { offer, code } => EventView {
+        Was::OfferClosed { offer, code, pair } => EventView {
             order: Some(*offer),
+            give: Some(pair.give.clone()),
+            want: Some(pair.want.clone()),
             reason: reason(code, ""),
             ..blank(EventKind::OfferClosed)
         },

@@ -7,7 +7,7 @@ mod market;
 mod outlook;
 mod settlement;
 
-pub(super) use event::event;
+pub(crate) use event::event;
 pub(super) use market::{book_entry, offer, order};
 pub(super) use outlook::{RECOVERING, outlook};
 pub(super) use settlement::{settlement, settlement_summary};

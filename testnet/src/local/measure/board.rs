@@ -77,19 +77,11 @@ mod tests {
     use super::*;
 
     fn event(ledger: u8, cause: &str) -> EventView {
+        let place = Place { height: Height(1), leaf: 0 };
         EventView {
-            kind: EventKind::LedgerEntry,
-            time: Time(0),
-            place: Place { height: Height(1), leaf: 0 },
             ledger: Some(Ubi([ledger; 32])),
-            sequence: None,
-            order: None,
-            settlement: None,
             what: Some(cause.to_owned()),
-            domain: None,
-            asset: None,
-            amount: None,
-            reason: None,
+            ..EventView::blank(EventKind::LedgerEntry, Time(0), Some(place))
         }
     }
 

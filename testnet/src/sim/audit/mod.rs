@@ -113,6 +113,7 @@ impl Audit {
             }
             Record::Asset(profile) => {
                 self.rules.note_asset(profile);
+                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
                 Ok(())
             }
             Record::Attested(said) => self.read_attestation(said),

@@ -9,6 +9,7 @@ use quadrille_protocol::settlement::{Agreement, Header, Leg};
 use quadrille_protocol::types::{Domain, SettlementId, Uai};
 
 use super::super::broken::Checked;
+use super::super::workload::pay::opened;
 use super::{Audit, News};
 use crate::demand;
 
@@ -19,6 +20,8 @@ pub struct SettlementAudit {
     pub header: Option<Header>,
     /// The legs, where the log knows them.
     pub legs: Vec<Leg>,
+    /// Whether what is enclosed for this domain is not what the agreement names.
+    pub misenclosed: bool,
     /// Whether this domain has locked.
     pub locked: bool,
     /// Whose locks this log can prove.
@@ -55,7 +58,12 @@ impl Audit {
     }
 
     fn note_agreement(&mut self, agreement: &Agreement) -> &mut SettlementAudit {
+        let own = self.domain.clone();
         let settlement = self.note_header(&agreement.header);
+        let enclosure = agreement.enclosure.as_ref().filter(|enclosure| enclosure.to == own);
+        settlement.misenclosed = enclosure.is_some_and(|enclosure| {
+            opened(&enclosure.sealed).is_none_or(|opened| opened.hash != enclosure.hash)
+        });
         if settlement.legs.is_empty() {
             settlement.legs = agreement.legs.to_vec();
         }
@@ -76,6 +84,11 @@ impl Audit {
                 if self.restoring && settlement.locked {
                     return Ok(());
                 }
+                demand!(
+                    !settlement.misenclosed,
+                    "what is enclosed is what was agreed upon",
+                    "{domain} locked for {id}"
+                );
                 demand!(
                     !settlement.locked || !strict,
                     "a party locks once",

@@ -7,8 +7,8 @@ use quadrille_protocol::ledger::{Action, Replacement, SignedReplacement};
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::validator::Command;
 
-use super::cast::HOLDER_KEYS;
-use super::world::World;
+use crate::sim::cast::HOLDER_KEYS;
+use crate::sim::world::World;
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
