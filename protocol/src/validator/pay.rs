@@ -41,6 +41,9 @@ impl Validator {
             return Err(Refusal::new(Code::ZeroAmount, payment.asset.to_string()).into());
         }
         self.check_spend(now, &verified, &payment.spend, payment.max_cost)?;
+        if let Ok(arrives) = self.profile(&payment.asset) {
+            arrives.check_amount(payment.amount)?;
+        }
         if payment.to.domain != self.state.domain {
             return self.pay_abroad(now, verified, payment, plan);
         }

@@ -433,7 +433,17 @@ impl Net {
 
     /// An asset of `bank` that all banks know.
     pub fn asset(&mut self, bank: usize, code: &str) -> Uai {
-        let profile = AssetProfile {
+        self.asset_with(bank, code, |_| {})
+    }
+
+    /// As `asset`, with a profile that says something special.
+    pub fn asset_with(
+        &mut self,
+        bank: usize,
+        code: &str,
+        change: impl FnOnce(&mut AssetProfile),
+    ) -> Uai {
+        let mut profile = AssetProfile {
             code: code.parse().unwrap(),
             issuer: self.domain(bank),
             name: Detail::shortened(code),
@@ -446,6 +456,7 @@ impl Net {
             jurisdictions: Bounded::default(),
             holders: Bounded::default(),
         };
+        change(&mut profile);
         for at in 0..self.banks.len() {
             self.command(at, Command::RegisterAsset(profile.clone())).unwrap();
         }
@@ -479,13 +490,29 @@ impl Net {
         rules: Rules,
         second: Option<SecretKey>,
     ) -> Customer {
+        self.customer_as(bank, name, |opening| opening.rules = rules, second)
+    }
+
+    /// A further ledger of a holder, with the same key.
+    pub fn customer_numbered(&mut self, bank: usize, name: &str, number: u32) -> Customer {
+        self.customer_as(bank, name, |opening| opening.number = number, None)
+    }
+
+    /// A customer whose opening says something special.
+    pub fn customer_as(
+        &mut self,
+        bank: usize,
+        name: &str,
+        change: impl FnOnce(&mut Opening),
+        second: Option<SecretKey>,
+    ) -> Customer {
         let suite = match self.signing {
             Signing::Real { holders, .. } => holders,
             Signing::Off => Suite::Ed25519,
         };
         let number = name.bytes().fold(77u64, |sum, byte| sum * 131 + u64::from(byte));
         let key = secret(suite, number);
-        let opening = Opening {
+        let mut opening = Opening {
             network: self.network.clone(),
             holder: format!("{name}@{}", self.domain(bank)).parse().unwrap(),
             number: 1,
@@ -493,8 +520,9 @@ impl Net {
             tier: 1,
             jurisdiction: Country::UNKNOWN,
             identity: Hash::ZERO,
-            rules,
+            rules: Rules::default(),
         };
+        change(&mut opening);
         let ledger = opening.ubi();
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));
         let verified = SignedOpening { opening, signature }.verify(&HybridSignatures).unwrap();

@@ -138,7 +138,7 @@ pub struct EntryView {
     #[schema(value_type = String)]
     pub time: Time,
     /// Why, in a word: opened, ordered, issued, frozen, unfrozen, settled, refunded, traded,
-    /// offer ended, take ended, payment ended.
+    /// offer ended, take ended, payment ended, key replaced.
     #[schema(example = "settled")]
     pub cause: String,
     /// The order behind it, where there is one.

@@ -95,7 +95,8 @@ pub(super) fn entry(row: &EntryRow) -> EntryView {
         | EntryCause::Unfrozen
         | EntryCause::Settled(_)
         | EntryCause::Refunded(_)
-        | EntryCause::Traded { .. } => None,
+        | EntryCause::Traded { .. }
+        | EntryCause::KeyReplaced => None,
     };
     EntryView {
         sequence: row.sequence,
