@@ -15,6 +15,7 @@ pub mod api;
 pub mod armour;
 pub mod cli;
 pub mod client;
+pub mod compliance;
 pub mod config;
 pub mod engine;
 pub mod enrol;
@@ -30,6 +31,7 @@ pub mod relations;
 pub mod runtime;
 pub mod signer;
 pub mod telemetry;
+pub mod vault;
 pub mod wallet;
 
 mod toml_text;

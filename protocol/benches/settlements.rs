@@ -61,6 +61,7 @@ fn prepare(net: &mut Net, count: usize) -> (Customer, Customer, Orders) {
             counterparties: Bounded::default(),
             notary: None,
             selection_window: Duration(0),
+            receive: None,
         };
         let offer = net.sign(&mut alice, Action::Offer(terms));
         let id = net.verify(&alice, offer.clone()).id();
@@ -71,6 +72,7 @@ fn prepare(net: &mut Net, count: usize) -> (Customer, Customer, Orders) {
             pay: Amount::new(200),
             notary: None,
             expiry: net.now.after(Duration(3_600_000)),
+            receive: None,
         };
         let pair = AssetPair { give: bond.clone(), want: eur.clone() };
         takes.push(net.sign(&mut bob, Action::Take { terms: take, pair }));

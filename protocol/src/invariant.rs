@@ -62,7 +62,7 @@ pub fn conservation(state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What offers, takes and settlements hold, by ledger and asset.
+/// What offers, takes and payments hold, by ledger and asset: settlements only carry them.
 ///
 /// # Errors
 /// A fault when a sum cannot be written.
@@ -74,22 +74,13 @@ pub fn reasons_to_hold(state: &State) -> Result<BTreeMap<(Ubi, &Uai), Amount>, F
     for (_, take) in state.takes.sorted() {
         add(&mut reasons, (take.ledger, &take.pair.want), take.terms.pay)?;
     }
-    for (_, settlement) in state.settlements.sorted() {
-        if !settlement.holds_legs() {
-            continue;
-        }
-        for leg in settlement.legs.iter().filter(|leg| leg.from.domain == state.domain) {
-            let Some(order) = leg.order else { continue };
-            let counted = state.offers.contains_key(&order) || state.takes.contains_key(&order);
-            if !counted {
-                add(&mut reasons, (leg.from.ledger, &leg.asset), leg.amount)?;
-            }
-        }
+    for (_, known) in state.payments.sorted() {
+        add(&mut reasons, (known.ledger, &known.payment.spend), known.payment.max_cost)?;
     }
     Ok(reasons)
 }
 
-/// What is held on each ledger is exactly what offers, takes and settlements hold: nothing is
+/// What is held on each ledger is exactly what offers, takes and payments hold: nothing is
 /// held twice and nothing is held for nobody.
 ///
 /// # Errors
@@ -155,7 +146,7 @@ pub fn correspondents(state: &State) -> Result<(), Fault> {
 /// A fault that names the peer and the asset.
 pub fn exposure(state: &State) -> Result<(), Fault> {
     for ((peer, asset), correspondent) in &state.books.correspondents {
-        let total = correspondent.claim.plus(correspondent.reserved).unwrap_or(Amount::MAX);
+        let total = correspondent.exposure();
         if total > correspondent.limit {
             let limit = correspondent.limit;
             let what = format!("exposure to {peer}: {total} {asset}, limit {limit}");

@@ -15,6 +15,8 @@ pub mod ledger;
 pub mod limits;
 pub mod log;
 pub mod market;
+pub mod payment;
+pub mod policy;
 pub mod sabotage;
 pub mod settlement;
 pub mod types;

@@ -59,8 +59,10 @@ pub const TRANSACTION_ENTRIES: usize = 2 * AGREEMENT_LEGS;
 pub const ENTRY_MOVEMENTS: usize = 2 * AGREEMENT_LEGS;
 /// Contra postings of one transaction.
 pub const TRANSACTION_CONTRAS: usize = 2 * AGREEMENT_LEGS;
-/// Intermediaries a payment may name.
-pub const PAYMENT_HOPS: usize = AGREEMENT_PARTIES - 2;
+/// Legs of one payment, from ledger to ledger.
+pub const ROUTE_HOPS: usize = AGREEMENT_PARTIES - 1;
+/// Routes that a bank tries for one payment, one after the other.
+pub const PAYMENT_ROUTES: usize = 8;
 
 /// Open settlements shared with one peer.
 pub const OPEN_SETTLEMENTS_PER_PEER: usize = 4096;
@@ -88,6 +90,10 @@ pub const LEDGER_ASSETS: usize = 32;
 pub const LEDGER_BACKUPS: usize = 8;
 /// Nonces behind the highest one that may still be used, per ledger.
 pub const NONCE_WINDOW: u64 = 64;
+/// Documents that an asset's profile may name.
+pub const ASSET_DOCUMENTS: usize = 8;
+/// Jurisdictions, and domains, that an asset's profile may name.
+pub const ASSET_PERMISSIONS: usize = 32;
 /// Named issues that an asset remembers, to answer a repetition.
 pub const NAMED_ISSUES: usize = 1024;
 /// Recent orders whose outcome a ledger remembers, to answer a repetition.
@@ -135,6 +141,29 @@ pub const UNACKNOWLEDGED_PAGES: usize = 65_536;
 /// Missing own statements gathered in recovery.
 pub const RECOVERED_RECORDS: usize = 1_048_576;
 
+/// Longest memo.
+pub const MEMO_BYTES: usize = 1024;
+/// Largest payload before it is sealed: memo, identities and salt.
+pub const PAYLOAD_BYTES: usize = 14 * 1024;
+/// Largest set of personal data of one holder.
+pub const IDENTITY_BYTES: usize = 8 * 1024;
+/// Persons on either side of a payment, in travel rule data.
+pub const TRAVEL_PERSONS: usize = 4;
+/// Names, addresses and account numbers of one person, in travel rule data.
+pub const TRAVEL_ITEMS: usize = 4;
+/// Lines of one address.
+pub const ADDRESS_LINES: usize = 7;
+/// Largest answer about a name, without its signature.
+pub const NAME_BYTES: usize = 8 * 1024;
+/// Largest answer about a name with its signature.
+pub const SIGNED_NAME_BYTES: usize = NAME_BYTES + SIGNATURE_BYTES + 64;
+/// Answers about names that are remembered.
+pub const NAMES_CACHED: usize = 4096;
+
+/// Longest life of an answer about a name.
+pub const NAME_LIFE_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// How far ahead of ours the clock of a bank that answers may be.
+pub const NAME_AHEAD_MS: u64 = 60_000;
 /// Longest life of an order.
 pub const ORDER_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// Life of a settlement when its terms name none: the decider refunds after it.
@@ -153,9 +182,20 @@ pub const NOTICE_LIFE_MAX_MS: u64 = ORDER_LIFE_MS + 60_000;
 pub const PROBE_FIRST_MS: u64 = 2_000;
 /// Longest wait between two such questions.
 pub const PROBE_MAX_MS: u64 = 60_000;
+/// After something was booked with a peer, the wait before it is told our position.
+pub const POSITION_WAIT_MS: u64 = 2_000;
+/// How often a peer is told our position although nothing was booked.
+pub const POSITION_REPEAT_MS: u64 = 10 * 60 * 1000;
+/// Obligations that a search for cycles looks at.
+pub const NETTING_OBLIGATIONS: usize = 16 * 1024;
+/// Steps of one search for a cycle.
+pub const NETTING_STEPS: usize = 200_000;
+/// Cycles that one search proposes.
+pub const NETTING_CYCLES: usize = 64;
 /// Longest selection window of an offer.
 pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
 
+const _: () = assert!(POSITION_WAIT_MS < POSITION_REPEAT_MS);
 const _: () = assert!(REVEAL_MARGIN_MS < SETTLEMENT_LIFE_MS);
 const _: () = assert!(SETTLEMENT_LIFE_MS <= SETTLEMENT_LIFE_MAX_MS);
 const _: () = assert!(SETTLEMENT_LIFE_MAX_MS <= ORDER_LIFE_MS);
@@ -165,6 +205,7 @@ const _: () = assert!(PAGE_BYTES + RECORD_BYTES + PAGE_PROOF_HASHES * 32 < FRAME
 // The reactions to one full page: at most eight records each, and a page for each other party.
 const _: () = assert!(BATCH_FULL + (8 + AGREEMENT_PARTIES - 1) * PAGE_ITEMS < BATCH_RECORDS);
 const _: () = assert!(ORDER_BYTES < RECORD_BYTES);
+const _: () = assert!(IDENTITY_BYTES < PAYLOAD_BYTES && PAYLOAD_BYTES < SEALED_BYTES);
 const _: () = assert!(SIGNATURE_BYTES * BUNDLE_EVIDENCE <= RECORD_BYTES);
 const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < CERTIFICATE_BYTES);
 const _: () = assert!(PUBLIC_KEY_BYTES + SEALING_KEY_BYTES < ROTATION_BYTES);

@@ -34,8 +34,24 @@ pub enum Bug {
     BarePreimageAccepted,
     /// The signer signs a second checkpoint for a height.
     GuardIgnored,
+    /// A payment that costs less than it may keeps the rest.
+    CostTakenWhole,
+    /// A payment that takes another way has its cost released first.
+    ReleasedOnRetry,
+    /// The payee's bank does not compare what is enclosed with what was agreed upon.
+    EnclosureNotBound,
+    /// The payee's KYC tier is not checked when a payment comes through others.
+    TierSkippedOnRoute,
     /// A subscription's event counts as taken before it was delivered.
     SubscriptionGap,
+    /// An answer about a name is used beyond its life.
+    NameCachedTooLong,
+    /// What comes in from a peer is booked twice.
+    MirrorDrifts,
+    /// A break of the books does not stop new exposure.
+    BreakIgnored,
+    /// One leg of a netting settlement is a cent smaller than the others.
+    NettingLosesACent,
 }
 
 impl Bug {
@@ -53,7 +69,14 @@ impl Bug {
         Bug::FeedGapAccepted,
         Bug::BarePreimageAccepted,
         Bug::GuardIgnored,
+        Bug::CostTakenWhole,
+        Bug::ReleasedOnRetry,
+        Bug::EnclosureNotBound,
+        Bug::TierSkippedOnRoute,
         Bug::SubscriptionGap,
+        Bug::MirrorDrifts,
+        Bug::BreakIgnored,
+        Bug::NettingLosesACent,
     ];
 }
 

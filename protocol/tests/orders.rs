@@ -45,8 +45,7 @@ fn send(
 }
 
 fn transfer(asset: &Uai, amount: u128, to: Account) -> Action {
-    let (asset, amount) = (asset.clone(), Amount::new(amount));
-    Action::Pay(Payment { to, asset, amount, route: Bounded::default(), memo: Hash::ZERO })
+    Action::Pay(Payment::plain(to, asset.clone(), Amount::new(amount)))
 }
 
 fn profile(net: &Net, code: &str, limit: Option<u128>, minimum_tier: u8) -> AssetProfile {
@@ -58,6 +57,10 @@ fn profile(net: &Net, code: &str, limit: Option<u128>, minimum_tier: u8) -> Asse
         supply_limit: limit.map(Amount::new),
         terms: Hash::ZERO,
         minimum_tier,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     }
 }
 
@@ -382,6 +385,8 @@ fn an_opening_is_for_this_bank_and_network_and_once() {
         number: 1,
         key: key.public().clone(),
         tier: 1,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     };
     let cases = [

@@ -16,7 +16,7 @@ use quadrille_protocol::crypto::hash::{Preimage, hash_lock};
 use quadrille_protocol::error::Code;
 use quadrille_protocol::ledger::Action;
 use quadrille_protocol::log::{OutcomeKind, Record, Statement};
-use quadrille_protocol::settlement::{Account, Agreement, Header, Initiator, Leg};
+use quadrille_protocol::settlement::{Account, Agreement, Header, Initiator, Leg, Purpose};
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Boot, Event, Input, Message};
 use support::puppet::Puppet;
@@ -278,11 +278,12 @@ fn drawn_up(net: &Net, initiator: usize, decider: usize, number: u64, legs: Vec<
         initiator: net.domain(initiator),
         decider: net.domain(decider),
         parties: Bounded::new(Agreement::parties_of(&legs)).unwrap(),
-        legs: Agreement::legs_hash(&legs, &[3; 32]),
+        legs: Agreement::terms_hash(Purpose::Trade, &legs, None, &[3; 32]),
         lock: hash_lock(&Preimage([5; 32])),
         deadline: net.now.after(Duration(30_000)),
     };
-    Agreement { header, legs: Bounded::new(legs).unwrap(), blinding: [3; 32] }
+    let legs = Bounded::new(legs).unwrap();
+    Agreement { header, purpose: Purpose::Trade, legs, enclosure: None, blinding: [3; 32] }
 }
 
 fn leg(asset: &Uai, amount: u128, from: &Account, to: &Account, order: Option<OrderId>) -> Leg {

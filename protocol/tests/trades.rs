@@ -52,6 +52,7 @@ fn terms(market: &Market, give: u128, want: u128) -> OfferTerms {
         counterparties: Bounded::default(),
         notary: None,
         selection_window: Duration(0),
+        receive: None,
     }
 }
 
@@ -70,6 +71,7 @@ fn take(market: &Market, offer: OrderId, take: u128, pay: u128) -> Action {
             pay: Amount::new(pay),
             notary: notary_of(market, offer),
             expiry: market.net.now.after(Duration(300_000)),
+            receive: None,
         },
         pair: AssetPair { give: market.bond.clone(), want: market.eur.clone() },
     }
@@ -80,13 +82,9 @@ fn account(net: &Net, customer: &Customer) -> Account {
 }
 
 fn pay(market: &Market, to: Account, amount: u128, route: Vec<Account>) -> Action {
-    Action::Pay(Payment {
-        to,
-        asset: market.eur.clone(),
-        amount: Amount::new(amount),
-        route: Bounded::new(route).unwrap(),
-        memo: Hash::ZERO,
-    })
+    let payment = Payment::plain(to, market.eur.clone(), Amount::new(amount));
+    market.net.find_way(&payment, route);
+    Action::Pay(payment)
 }
 
 #[test]

@@ -78,6 +78,10 @@ fn a_receiver_of_too_low_a_tier_gets_nothing() {
         supply_limit: None,
         terms: Hash::ZERO,
         minimum_tier: 1,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     };
     let strict = AssetProfile { minimum_tier: 2, ..profile.clone() };
     for (profile, expected) in [(profile, vec![]), (strict, vec![Code::KycTierTooLow])] {

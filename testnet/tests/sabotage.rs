@@ -53,5 +53,9 @@ planted! {
     feed_gap_accepted: FeedGapAccepted,
     bare_preimage_accepted: BarePreimageAccepted,
     guard_ignored: GuardIgnored,
+    cost_taken_whole: CostTakenWhole,
+    payment_released_on_retry: ReleasedOnRetry,
+    enclosure_not_bound: EnclosureNotBound,
+    tier_skipped_on_a_route: TierSkippedOnRoute,
     subscription_gap: SubscriptionGap,
 }

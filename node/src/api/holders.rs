@@ -72,6 +72,7 @@ impl HolderPolicy {
 mod tests {
     use quadrille_protocol::crypto::suite::SecretKey;
     use quadrille_protocol::error::Code;
+    use quadrille_protocol::types::{Country, Hash};
 
     use super::*;
 
@@ -86,6 +87,8 @@ mod tests {
             number: 0,
             key: key(suite),
             tier,
+            jurisdiction: Country::UNKNOWN,
+            identity: Hash::ZERO,
             rules: Rules { second_key: second.map(key), ..Rules::default() },
         }
     }

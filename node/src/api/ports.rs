@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
 use quadrille_protocol::log::Evidence;
+use quadrille_protocol::payment::name::{NameQuestion, NameRecord};
 use quadrille_protocol::types::{Domain, Time, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 
@@ -110,6 +111,15 @@ pub struct MeshPeer {
     pub trouble: Option<String>,
 }
 
+/// A bank's answer about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The answer, verified, or our own.
+    pub record: NameRecord,
+    /// Whether it was given before and still counts.
+    pub cached: bool,
+}
+
 /// The mesh.
 #[async_trait]
 pub trait Mesh: Send + Sync + 'static {
@@ -119,4 +129,8 @@ pub trait Mesh: Send + Sync + 'static {
     async fn find_gateway(&self, domain: &Domain) -> Result<Option<GatewayView>, Refusal>;
     /// Who says that it deals in an asset; members only.
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal>;
+    /// What a holder's bank says of the name; with `fresh` it is asked again.
+    async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal>;
+    /// What its issuer says of an asset; its hash is the asset's.
+    async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal>;
 }

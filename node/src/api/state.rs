@@ -20,6 +20,7 @@ use super::tokens::Tokens;
 use crate::engine::Answer;
 use crate::hooks::Hooks;
 use crate::telemetry::{Levels, Metrics};
+use crate::vault::Vault;
 
 /// How long a question about the past waits for the index to come to what is durable now.
 const INDEX_WAIT: Duration = Duration::from_secs(2);
@@ -86,6 +87,8 @@ pub struct Node {
     pub history: History,
     /// The mesh.
     pub mesh: Arc<dyn Mesh>,
+    /// Holders' personal data, sealed.
+    pub vault: Arc<Vault>,
     /// Who may use the interface.
     pub tokens: Arc<Tokens>,
     /// What is counted.

@@ -177,6 +177,7 @@ impl Create {
                 counterparties: Bounded::new(to.clone())?,
                 notary: notary.clone(),
                 selection_window: *window,
+                receive: None,
             };
             // What the bank would refuse anyway is told before anything is signed.
             terms.check(desk.now)?;
@@ -220,6 +221,7 @@ impl Take {
                 pay,
                 notary: entry.notary,
                 expiry: desk.now.after(*expires).min(entry.expires),
+                receive: None,
             };
             terms.check(desk.now)?;
             Ok(Action::Take { terms, pair: AssetPair { give: entry.give, want: entry.want } })

@@ -3,7 +3,7 @@
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::{Action, Payment};
 use quadrille_protocol::settlement::agreement::Account;
-use quadrille_protocol::types::{Bounded, Duration, Hash};
+use quadrille_protocol::types::Duration;
 
 use super::amount::Assets;
 use super::exit::Failure;
@@ -24,9 +24,6 @@ pub(super) struct Arguments {
     /// The number is of minor units
     #[arg(long)]
     minor: bool,
-    /// Transit ledgers of the banks in between, in order (LEDGER@BANK)
-    #[arg(long, value_name = "LEDGER@BANK")]
-    via: Vec<String>,
     /// Wait for the outcome, at most so long
     #[arg(long, value_name = "SPAN", num_args = 0..=1, default_missing_value = "60s",
           value_parser = span::argument)]
@@ -36,10 +33,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
-    let Arguments { amount, to, minor, via, wait, order } = arguments;
-    let route: Result<Vec<Account>, Refusal> = via.iter().map(|text| account(text)).collect();
-    let route = Bounded::new(route?)?;
-    let intent = format!("pay {amount:?} --to {to} --minor={minor} --via {via:?}");
+    let Arguments { amount, to, minor, wait, order } = arguments;
+    let intent = format!("pay {amount:?} --to {to} --minor={minor}");
     order.submit(&intent, *wait, output, async |desk| {
         let assets = Assets::fetch(desk.client).await?;
         let (asset, amount) = assets.read(amount, *minor)?;
@@ -50,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
                 Account { domain, ledger: to.parse()? }
             }
         };
-        Ok(Action::Pay(Payment { to, asset, amount, route, memo: Hash::ZERO }))
+        Ok(Action::Pay(Payment::plain(to, asset, amount)))
     })
 }
 

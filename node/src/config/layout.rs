@@ -37,6 +37,8 @@ paths! {
     snapshots "snapshots";
     /// The index, which is rebuilt from the log.
     index "index";
+    /// Holders' personal data, sealed.
+    vault "vault";
     /// The hashed bearer tokens.
     tokens "tokens.toml";
     /// Subscriptions of other systems, and how far each has been told.

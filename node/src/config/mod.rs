@@ -26,9 +26,9 @@ use crate::engine::QUEUE_MOST;
 
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
-pub use options::{Api, Config, Engine, Holders, Hooks, Mesh, Node, Settlement};
+pub use options::{Api, Compliance, Config, Engine, Holders, Hooks, Mesh, Names, Node, Settlement};
 pub use template::template;
-pub use value::{LogFormat, StaticPeer};
+pub use value::{AnswerTo, LogFormat, StaticPeer};
 
 /// Largest configuration file that is read.
 pub const FILE_BYTES: usize = 1024 * 1024;
@@ -101,6 +101,10 @@ impl Config {
         if self.mesh.listen.is_empty() {
             refuse!(BadConfiguration, "mesh.listen is empty: nobody could reach this node");
         }
+        if self.names.life_ms > limits::NAME_LIFE_MAX_MS {
+            let most = limits::NAME_LIFE_MAX_MS;
+            refuse!(BadConfiguration, "names.life_ms is {}, at most {most}", self.names.life_ms);
+        }
         self.check_counts()?;
         self.check_addresses()
     }
@@ -112,6 +116,7 @@ impl Config {
             ("mesh.max_connections", self.mesh.max_connections),
             ("engine.queue", self.engine.queue),
             ("hooks.subscriptions", self.hooks.subscriptions),
+            ("compliance.screening_at_once", self.compliance.screening_at_once),
         ];
         for (name, count) in counts {
             if count == 0 {
@@ -133,6 +138,8 @@ impl Config {
             ("engine.snapshot_batches", self.engine.snapshot_batches),
             ("hooks.timeout_ms", self.hooks.timeout_ms),
             ("hooks.patience_s", self.hooks.patience_s),
+            ("names.life_ms", self.names.life_ms),
+            ("compliance.screening_timeout_ms", self.compliance.screening_timeout_ms),
         ];
         for (name, rate) in rates {
             if rate == 0 {

@@ -8,7 +8,7 @@ use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::identity::Address;
 use quadrille_protocol::limits;
 
-use super::value::{LogFormat, Setting, StaticPeer};
+use super::value::{AnswerTo, LogFormat, Setting, StaticPeer};
 use crate::engine::QUEUE;
 
 /// One option, as the table describes it.
@@ -218,6 +218,30 @@ options! {
         suites: Vec<Suite> = vec![Suite::HybridMlDsa65, Suite::Ed25519];
         /// The highest KYC tier that this bank grants.
         highest_tier: u8 = 3;
+    }
+
+    /// What this bank says of its holders when other members ask for a name.
+    names: Names {
+        /// Who is told: "trusted" for members with a credit limit of ours, "members" for all, or
+        /// a list of domains that are told besides the trusted ones.
+        answer_to: AnswerTo = AnswerTo::Trusted;
+        /// How long an answer may be used, in milliseconds; at most 86400000.
+        life_ms: u64 = 300_000;
+    }
+
+    /// Whom this bank has no business with.
+    compliance: Compliance {
+        /// A program that screens each payment with identities or a memo: it gets JSON on its
+        /// standard input, ends with 0 to let it pass, or with 3 to decline it, with the reason in
+        /// its first line of output. Anything else, and silence, declines too. Empty for none.
+        screening: String = String::new();
+        /// How long that program may take, in milliseconds.
+        screening_timeout_ms: u64 = 5_000;
+        /// How many of them may run at one time.
+        screening_at_once: usize = 8;
+        /// A file with the names, domains, ledgers and identifiers of whom nothing is taken and
+        /// nobody is paid, one on each line. Empty for none. It is read anew when it changes.
+        deny_list: String = String::new();
     }
 }
 

@@ -34,6 +34,17 @@ pub struct StaticPeer {
     pub addresses: Vec<Address>,
 }
 
+/// Which members are told of this bank's holders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerTo {
+    /// Those with a credit limit of ours.
+    Trusted,
+    /// All.
+    Members,
+    /// These, and those with a credit limit of ours.
+    Listed(Vec<Domain>),
+}
+
 /// A value that an option can have.
 pub(super) trait Setting: Sized {
     /// From TOML; the error says what is wanted.
@@ -169,6 +180,47 @@ impl<T: Word> Setting for Vec<T> {
         Ok(Value::Array(words.map(|word| Value::String(word.to_owned())).collect()))
     }
 }
+
+impl Setting for AnswerTo {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::String(word) if word == "trusted" => Ok(Self::Trusted),
+            Value::String(word) if word == "members" => Ok(Self::Members),
+            Value::Array(items) => {
+                check_length(items)?;
+                let domain = |item: &Value| item.as_str().and_then(|text| text.parse().ok());
+                let domains: Option<Vec<Domain>> = items.iter().map(domain).collect();
+                domains.map(Self::Listed).ok_or_else(|| ANSWER_TO.to_owned())
+            }
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Table(_) => Err(ANSWER_TO.to_owned()),
+        }
+    }
+
+    fn write(&self) -> Value {
+        match self {
+            Self::Trusted => Value::String("trusted".to_owned()),
+            Self::Members => Value::String("members".to_owned()),
+            Self::Listed(domains) => {
+                Value::Array(domains.iter().map(|name| Value::String(name.to_string())).collect())
+            }
+        }
+    }
+
+    fn of_text(text: &str) -> Result<Value, String> {
+        match text {
+            "trusted" | "members" => Ok(Value::String(text.to_owned())),
+            list => <Vec<String> as Setting>::of_text(list),
+        }
+    }
+}
+
+const ANSWER_TO: &str =
+    "\"trusted\", \"members\" or a list of domains like [\"bank-b.example\"] is wanted";
 
 impl Setting for Vec<StaticPeer> {
     fn read(value: &Value) -> Result<Self, String> {

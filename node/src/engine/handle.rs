@@ -325,11 +325,12 @@ impl Shared {
 /// The room that an input needs; none for what is small.
 fn kilobytes(input: &Input) -> u32 {
     match input {
-        Input::Frame(frame) | Input::Returned { frame, .. } => {
+        Input::Frame { frame, .. } | Input::Returned { frame, .. } => {
             u32::try_from(frame.bytes().len().div_ceil(1024)).unwrap_or(u32::MAX)
         }
         Input::Tick
         | Input::Order { .. }
+        | Input::Pay { .. }
         | Input::Open { .. }
         | Input::Command { .. }
         | Input::Message { .. }

@@ -38,6 +38,7 @@ counters! {
     strange_streams "Streams opened by a peer that had no right to.";
     bad_requests "Requests for pages that could not be read in time or at all.";
     pages_served "Pages of books and members served.";
+    questions_answered "Questions of peers answered or refused.";
     books_taken "Peers' live offers taken up.";
     member_pages_taken "Pages of members taken up.";
     members_refused "Documents of members, told by others, that were not taken up.";

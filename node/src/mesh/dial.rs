@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Host::wanted, configured peers --> Target::Domain   by its gateway record, else as configured
+//!   domains that are asked something --^
 //!   bootstrap addresses            --> Target::Seed     whoever answers there
 //! ```
 //!
@@ -132,6 +133,7 @@ impl Dialer {
     fn wanted(&self, shared: &Shared) -> BTreeSet<Domain> {
         let mut wanted: BTreeSet<Domain> = shared.host.wanted().into_iter().collect();
         wanted.extend(self.known.iter().map(|(domain, _)| domain.clone()));
+        wanted.extend(shared.asked.domains());
         wanted.remove(shared.host.domain());
         wanted
     }

@@ -9,9 +9,11 @@ use quadrille_protocol::identity::{
     SignedRotation, VerifiedCertificate, VerifiedRevocation, VerifiedRotation,
 };
 use quadrille_protocol::log::Evidence;
+use quadrille_protocol::refuse;
 use quadrille_protocol::types::{AssetPair, Domain, Time, Uai};
 use tokio::sync::mpsc;
 
+use super::ask::{Answer, Question};
 use super::wire::Wire;
 
 /// How we stand to a member.
@@ -121,4 +123,12 @@ pub trait Host: Send + Sync + 'static {
     async fn live_offers(&self) -> Result<LiveOffers, Refusal>;
     /// A peer's live offers, to be verified against its root and taken up.
     async fn take_live_offers(&self, peer: &Domain, list: LiveOffers) -> Result<usize, Refusal>;
+
+    /// Answers a member's question, if policy has it.
+    ///
+    /// # Errors
+    /// What the asker is told instead of an answer.
+    async fn answer(&self, asker: &Domain, _question: Question) -> Result<Answer, Refusal> {
+        refuse!(QuestionRefused, "to {asker}");
+    }
 }

@@ -15,6 +15,7 @@
 //! * Whatever a peer sends, the worst that happens to us is that we lose the connection to it.
 
 mod admission;
+pub mod ask;
 mod conduct;
 mod config;
 mod counters;
@@ -52,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use admission::Members;
+use ask::{Answer, Asker, Question};
 use conduct::Conduct;
 use config::COMMAND_QUEUE;
 use hello::Doorkeeper;
@@ -107,6 +109,7 @@ pub struct MeshHandle {
 struct Inner {
     shared: Arc<Shared>,
     sessions: Arc<Sessions>,
+    asker: Arc<Asker>,
     commands: mpsc::Sender<Command>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
     peer_id: PeerId,
@@ -141,6 +144,7 @@ impl Mesh {
             members: Arc::new(Members::default()),
             counters,
             members_wanted: AtomicBool::new(false),
+            asked: ask::Wanted::default(),
             stop: CancellationToken::new(),
             config,
             host,
@@ -154,7 +158,8 @@ impl Mesh {
         let control = swarm.behaviour().streams.new_control();
         let sessions = Arc::new(Sessions::new(shared.clone(), control.clone(), tasks.clone()));
         accept_sessions(control.clone(), &sessions, &shared, &tasks)?;
-        Pages::start(shared.clone(), control, tasks.clone())?;
+        Pages::start(shared.clone(), control.clone(), tasks.clone())?;
+        let asker = Asker::start(shared.clone(), control, tasks.clone())?;
         let own = Own::new(&keypair.public(), listening, signed)?;
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let mut driver = Driver::new(swarm, shared.clone(), sessions.clone(), own, receiver);
@@ -163,7 +168,7 @@ impl Mesh {
         tasks.spawn(driver.run());
         tasks.close();
         guard.disarm();
-        let inner = Inner { shared, sessions, commands, addresses, peer_id, tasks };
+        let inner = Inner { shared, sessions, asker, commands, addresses, peer_id, tasks };
         Ok(MeshHandle { inner: Arc::new(inner) })
     }
 }
@@ -306,6 +311,17 @@ impl MeshHandle {
         let (answer, receiver) = oneshot::channel();
         self.command(Command::Providers(uai.clone(), answer))?;
         receiver.await.map_err(|_| stopped())?
+    }
+
+    /// Asks a member something; connects to it first where there is no connection. What is
+    /// answered is to be verified by whoever asks.
+    ///
+    /// # Errors
+    /// `Q-1205` no such member; `Q-2007` not reached or not answered in time; `Q-1803` too many
+    /// questions; `Q-2506` an answer to another question; `Q-2013`; else what the member refuses
+    /// with.
+    pub async fn ask(&self, domain: &Domain, question: &Question) -> Result<Answer, Refusal> {
+        self.inner.asker.ask(domain, question).await
     }
 
     /// Signs our gateway record anew and publishes it: after a rotation, or a new service.

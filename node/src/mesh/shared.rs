@@ -7,6 +7,7 @@ use quadrille_protocol::types::Domain;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Members;
+use super::ask::Wanted;
 use super::conduct::{Conduct, Offence};
 use super::config::MeshConfig;
 use super::counters::Counters;
@@ -23,6 +24,8 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     /// Somebody is wanted of whom nothing is known: ask for members without waiting.
     pub members_wanted: AtomicBool,
+    /// Whom somebody wants to ask something now.
+    pub asked: Wanted,
     /// Cancelled when the mesh is to stop.
     pub stop: CancellationToken,
 }

@@ -24,10 +24,12 @@ use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time, Uai};
 use quadrille_protocol::validator::{Command, Input, Message};
 use tokio::sync::mpsc;
 
+use super::answers::Answers;
 use super::book::OwnBook;
 use super::rotations::OwnRotations;
 use crate::engine::{Clock, Engine};
 use crate::feeds::Feeds;
+use crate::mesh::ask::{Answer, Question};
 use crate::mesh::host::{Acceptance, Host, LiveOffers, Standing};
 use crate::mesh::wire::Wire;
 use crate::signer::Signer;
@@ -51,6 +53,7 @@ pub struct NodeHost {
     /// Domains that the operator wants a session with, whatever the books say.
     wanted: Vec<Domain>,
     book: OwnBook,
+    answers: Arc<Answers>,
 }
 
 /// What a host is made of.
@@ -73,6 +76,8 @@ pub struct HostParts {
     pub wanted: Vec<Domain>,
     /// Our live offers, for late joiners.
     pub book: OwnBook,
+    /// What we tell members that ask.
+    pub answers: Arc<Answers>,
 }
 
 impl NodeHost {
@@ -89,6 +94,7 @@ impl NodeHost {
             rotations,
             wanted,
             book,
+            answers,
         } = parts;
         Self {
             engine,
@@ -101,6 +107,7 @@ impl NodeHost {
             revocations: Mutex::default(),
             wanted,
             book,
+            answers,
         }
     }
 
@@ -153,7 +160,7 @@ impl NodeHost {
                 Some(_) | None => None,
             })
             .collect();
-        self.put(Input::Frame(Box::new(frame))).await?;
+        self.put(Input::Frame { frame: Box::new(frame), findings: Vec::new() }).await?;
         for signed in rotations {
             let directory = self.engine.directory();
             let verified = self.anchors.verify_rotation(&signed, &directory, &HybridSignatures)?;
@@ -394,6 +401,10 @@ impl Host for NodeHost {
             self.put(Input::Notice(Box::new(offer))).await?;
         }
         Ok(count)
+    }
+
+    async fn answer(&self, asker: &Domain, question: Question) -> Result<Answer, Refusal> {
+        self.answers.answer(asker, question).await
     }
 }
 

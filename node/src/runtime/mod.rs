@@ -6,10 +6,12 @@
 //!   failed disk, guard or core: everything ends at once, with the coded reason
 //! ```
 
+mod answers;
 mod book;
 mod events;
 mod host;
 mod metrics;
+mod names;
 pub mod open;
 mod ports;
 mod rotations;
@@ -27,8 +29,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use answers::{AnswerParts, Answers};
 pub use book::OwnBook;
 pub use host::{HostParts, NodeHost};
+pub use names::Names;
 pub use rotations::OwnRotations;
 pub use setup::Setup;
 
@@ -172,7 +176,16 @@ impl Node {
         let engine = running.engine.clone();
         let (domain, certified) = (engine.domain().clone(), setup.certificate.parse()?.epoch);
         let rotations = OwnRotations::new(index.clone(), evidence.clone(), domain, certified);
+        let answers = Arc::new(Answers::new(AnswerParts {
+            engine: engine.clone(),
+            index: index.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            answer_to: setup.config.names.answer_to.clone(),
+            life: quadrille_protocol::types::Duration(setup.config.names.life_ms),
+        }));
         let host = NodeHost::new(HostParts {
+            answers: answers.clone(),
             engine: engine.clone(),
             feeds: running.feeds.clone(),
             anchors: setup.anchors.clone(),
@@ -196,11 +209,13 @@ impl Node {
             clock.clone(),
         )?;
         metrics::hooks(&metrics, &hooks);
+        let names = Names::new(engine.clone(), mesh.clone(), clock.clone(), answers);
         let node = api::Node {
             core,
             history,
-            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock }),
             hooks,
+            mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock, names: Arc::new(names) }),
+            vault: Arc::new(setup.vault()),
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::ledger::AssetProfile;
+use quadrille_protocol::payment::name::NameQuestion;
 use quadrille_protocol::types::{Domain, Uai};
 
+use super::names::Names;
 use crate::api::dto::{Connection, GatewayView};
-use crate::api::ports::{Mesh, MeshPeer};
+use crate::api::ports::{Mesh, MeshPeer, Resolved};
 use crate::engine::Clock;
 use crate::mesh::{MeshHandle, PeerId};
 
@@ -15,6 +18,7 @@ use crate::mesh::{MeshHandle, PeerId};
 pub(super) struct MeshPort {
     pub mesh: MeshHandle,
     pub clock: Arc<dyn Clock>,
+    pub names: Arc<Names>,
 }
 
 #[async_trait]
@@ -67,6 +71,14 @@ impl Mesh for MeshPort {
 
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal> {
         self.mesh.providers(asset).await
+    }
+
+    async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal> {
+        self.names.resolve(question, fresh).await
+    }
+
+    async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal> {
+        self.names.profile(asset).await
     }
 }
 

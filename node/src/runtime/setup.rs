@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libp2p::Multiaddr;
+use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
@@ -20,6 +21,7 @@ use crate::hooks::reach::Policy;
 use crate::mesh::{self, MeshConfig};
 use crate::network_file::NetworkFile;
 use crate::signer::{GuardFile, Keys, LocalSigner};
+use crate::vault::Vault;
 
 /// How long a stopping node waits for open settlements.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -111,6 +113,13 @@ impl Setup {
             patience: Duration::from_secs(hooks.patience_s),
             subscriptions: hooks.subscriptions,
         }
+    }
+
+    /// The vault of our holders' data.
+    #[must_use]
+    pub fn vault(&self) -> Vault {
+        let key = SealingKey::generate(&self.keys.sealing.to_bytes());
+        Vault::new(self.layout.vault(), key)
     }
 
     /// How the HTTP interface is to run.

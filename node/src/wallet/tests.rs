@@ -5,7 +5,7 @@ use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Action, Opening, SignedOpening};
-use quadrille_protocol::types::{Nonce, OrderId, Time};
+use quadrille_protocol::types::{Country, Hash, Nonce, OrderId, Time};
 use tempfile::TempDir;
 
 use super::*;
@@ -31,6 +31,8 @@ fn opening(key: &SecretKey, number: u32) -> Opening {
         number,
         key: key.public().clone(),
         tier: 1,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     }
 }

@@ -10,7 +10,7 @@ use quadrille_protocol::crypto::suite::{SecretKey, Suite};
 use quadrille_protocol::error::Code;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Action, Opening, SignedOpening};
-use quadrille_protocol::types::Amount;
+use quadrille_protocol::types::{Amount, Country, Hash};
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, Got, Town, levels, settings};
@@ -25,6 +25,7 @@ async fn operations(bank: &Bank) -> Vec<(String, String, bool)> {
                 .replace("{height}", "1")
                 .replace("{leaf}", "0")
                 .replace("{sequence}", "1")
+                .replace("{holder}", "bob@bank-b.example")
                 .replace("{domain}", "bank-b.example")
                 .replace("{asset}", "EUR:bank-b.example%230011223344556677")
                 .replace("{ledger}", &format!("ubi:{}", "1".repeat(64)))
@@ -244,6 +245,8 @@ fn opening(town: &Town, suite: Suite, tier: u8) -> Value {
         number: 1,
         key: key.public().clone(),
         tier,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     };
     let signature = key.sign(Tag::Opening, &codec::encode(&opening));

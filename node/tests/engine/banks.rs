@@ -1,5 +1,6 @@
 //! Banks with a log, an index, a signer and an engine each, and channels for sessions.
 
+use quadrille_protocol::types::{Bounded, Country, Hash};
 use std::future::Future;
 use std::io;
 use std::num::NonZeroU32;
@@ -8,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration as Span;
 
+use quadrille_node::config::AnswerTo;
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
 use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Log, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
-use quadrille_node::runtime::{HostParts, NodeHost, OwnBook, OwnRotations, open};
+use quadrille_node::runtime::{
+    AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
+};
 use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
@@ -207,6 +211,14 @@ impl Bank {
             verify_workers: 2,
         })
         .unwrap();
+        let answers = Arc::new(Answers::new(AnswerParts {
+            engine: running.engine.clone(),
+            index: index.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            answer_to: AnswerTo::Trusted,
+            life: Duration(60_000),
+        }));
         let host = NodeHost::new(HostParts {
             engine: running.engine.clone(),
             feeds: running.feeds.clone(),
@@ -222,6 +234,7 @@ impl Bank {
             ),
             wanted: vec![],
             book: OwnBook::new(index.clone(), evidence),
+            answers,
         });
         let host = Arc::new(host);
         self.running = Some(Up { running, host, index, indexer, log: reader, signer: local });
@@ -381,6 +394,10 @@ impl Net {
             supply_limit: None,
             terms: Hash::ZERO,
             minimum_tier: 0,
+            denomination: Amount::new(1),
+            documents: Bounded::default(),
+            jurisdictions: Bounded::default(),
+            holders: Bounded::default(),
         };
         let profiles = [profile("BOND", 0), profile("EUR", count - 1)];
         let [bond, eur] = [profiles[0].uai(), profiles[1].uai()];
@@ -449,6 +466,8 @@ impl Net {
             number: 1,
             key: key.public().clone(),
             tier: 1,
+            jurisdiction: Country::UNKNOWN,
+            identity: Hash::ZERO,
             rules: Rules::default(),
         };
         let ledger = opening.ubi();
@@ -487,6 +506,7 @@ impl Net {
             notary: None,
             selection_window: Duration(0),
             expiry: SystemClock.now().after(Duration(3_600_000)),
+            receive: None,
         };
         self.order(customer, Action::Offer(terms)).await
     }
@@ -506,6 +526,7 @@ impl Net {
             pay: Amount::new(pay),
             notary: None,
             expiry: SystemClock.now().after(Duration(300_000)),
+            receive: None,
         };
         let pair = AssetPair { give: self.bond.clone(), want: self.eur.clone() };
         self.order(customer, Action::Take { terms, pair }).await

@@ -1,5 +1,6 @@
 //! The mesh over real sockets, with real certificates and signatures.
 
+mod ask;
 mod directory;
 mod garbage;
 mod gossip;

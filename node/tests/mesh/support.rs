@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use quadrille_node::mesh::ask::{Answer, Question};
 use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, MemberDocuments, Standing};
 use quadrille_node::mesh::wire::Wire;
 use quadrille_node::mesh::{Mesh, MeshConfig, MeshHandle, Timing};
@@ -162,6 +163,8 @@ pub struct State {
     pub acceptance: Option<(Acceptance, Option<Refusal>)>,
     pub live: Option<LiveOffers>,
     pub books: BTreeMap<Domain, LiveOffers>,
+    pub answer: Option<Result<Answer, Refusal>>,
+    pub asked: Vec<(Domain, Question)>,
 }
 
 pub struct TestHost {
@@ -372,6 +375,13 @@ impl Host for TestHost {
         let count = list.offers.len();
         state.books.insert(peer.clone(), list);
         Ok(count)
+    }
+
+    async fn answer(&self, asker: &Domain, question: Question) -> Result<Answer, Refusal> {
+        let mut state = self.state.lock().unwrap();
+        state.asked.push((asker.clone(), question));
+        let none = || Err(Refusal::new(Code::QuestionRefused, "as the test wants it"));
+        state.answer.clone().unwrap_or_else(none)
     }
 }
 

@@ -87,6 +87,14 @@ tags! {
     State b"quadrille/state\0";
     /// A holder's registration.
     Registration b"quadrille/regist";
+    /// A domain's answer about a name.
+    Name b"quadrille/name\0\0";
+    /// A payload that travels sealed: memo and identities.
+    Payload b"quadrille/payld\0";
+    /// A holder's personal data with their salt.
+    Identity b"quadrille/ident\0";
+    /// A leg as booked, one summand of what two banks compare.
+    Booked b"quadrille/booked";
 }
 
 /// The SHA-256 of `tag`'s prefix and, for each part, its length (`u64`, little-endian) and bytes.

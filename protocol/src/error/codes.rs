@@ -2,7 +2,8 @@
 //! are added at the end of their hundred: 10 bytes and text, 11 cryptography, 12 identity,
 //! 13 log and feeds, 14 ledgers and orders, 15 market, 16 settlement, 17 policy, 18 operation,
 //! 19 storage and keys, 20 mesh, 21 HTTP interface, 22 configuration and command line,
-//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles.
+//! 23 enrolment, bootstrap and local networks, 24 index and evidence bundles, 25 names, 26 payments
+//! and paths, 27 positions and netting, 28 subscriptions.
 
 codes! {
     1001 TooLarge "too many bytes", "Send less at once; the limit is in the message.";
@@ -25,6 +26,7 @@ codes! {
     1014 TextTooLong "text too long or with control characters", "Shorten it; plain text only.";
     1015 TooMany "too many elements", "Send fewer; the limit is in the message.";
     1016 BadNumber "not a number in range", "Use decimal digits in the documented range.";
+    1017 BadCountry "not a country code", "Use two capital letters of ISO 3166-1, like DE.";
 
     1101 UnknownSuite "unknown signature suite", "Use suite 1, 2 or 3.";
     1102 BadKey "not a public key of this suite", "Check the key's length and encoding.";
@@ -137,6 +139,22 @@ codes! {
 
     1701 SecondKeyMissing "ledger names no second key", "Register one, or lower the amount.";
     1702 KycTierTooLow "holder's tier is too low for this asset", "Ask the bank.";
+    1703 TravelFieldMissing "field of the travel rule data is missing",
+        "Send the IVMS101 data with the field that the message names.";
+    1704 TravelFieldBad "field of the travel rule data is not well formed",
+        "Correct the field that the message names, as IVMS101 has it.";
+    1705 TravelFieldForeign "travel rule data are of another payment",
+        "Name the accounts of this payment in the data.";
+    1706 ScreeningDeclined "declined by the bank's screening", "Ask the bank that declined.";
+    1707 ScreeningSilent "screening gave no answer",
+        "Try again later; the bank's operator finds the cause in its log.";
+    1708 DenyListed "somebody is on the bank's deny list", "Ask the bank that declined.";
+    1709 IdentityMissing "no identity on file for this ledger",
+        "Open a ledger with `--identity FILE`, so that the holder has signed its data.";
+    1710 IdentityLost "identity data are not in the vault or damaged",
+        "Restore the folder `vault` from a copy, or have the holder send the same data again.";
+    1711 IdentityMismatch "identity data are not those that the holder signed",
+        "Send the data and the salt whose hash the opening names.";
 
     1801 NotLive "validator does not take new business", "Wait, or ask the operator.";
     1802 PeerUnknown "no such peer", "Exchange certificates first.";
@@ -331,6 +349,39 @@ codes! {
     2403 NoSuchRecord "no such record in the log", "Check the height and the leaf.";
     2404 NotSealed "batch is not signed yet", "Try again in a moment.";
     2405 ForeignEvidence "evidence of something else", "Export the bundle again at its source.";
+
+    2501 NameUnknown "no holder of this name", "Check the name with its holder.";
+    2502 NameClosed "holder has no open ledger any more", "Ask the holder for another name.";
+    2503 NameRefused "bank does not tell us of its holders",
+        "Ask the bank to admit this domain (its `names.answer_to`, or a credit limit).";
+    2504 NameUnreachable "bank of this name cannot be asked now",
+        "Try again later; see `quadrille peers` for the connection.";
+    2505 NameStale "answer about a name is out of date", "Ask again; check the clocks.";
+    2506 OtherAnswer "answer does not fit the question", "Tell the peer's operator.";
+    2507 QuestionRefused "peer does not answer this question to us",
+        "Ask the peer to admit this domain.";
+
+    2601 FeeTooLow "less than the fee for passing it on", "Look for the way again: fees have changed.";
+    2602 CostTooHigh "costs more than the payer allows", "Allow more, or wait for a better price.";
+    2603 OfferSelects "offer selects among takes and cannot be part of a payment",
+        "Look for another way.";
+    2604 BadRoute "route is no way of making this payment", "Look for the way again.";
+    2605 NoRoute "no way to make this payment", "See the message: trust, asset, cost or length.";
+    2606 TravelDataMissing "travel rule asks for the data of payer and payee",
+        "Register the payer's identity at its bank and name the payee with --beneficiary.";
+    2607 EnclosureUnopened "enclosed data were not opened", "Send the payment again.";
+    2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
+        "Seal again just what the agreement names.";
+
+    2701 BooksDiffer "our books and this peer's differ",
+        "See `quadrille positions`; find the difference with the peer, then explain the break.";
+    2702 NoBreak "no break of the books with this peer", "See `quadrille positions`.";
+    2703 NettingOff "this domain does not take part in netting",
+        "Its operator opts in with `quadrille netting on`.";
+    2704 NotNetting "netting would raise a debt or a claim", "Look again for cycles: these debts have moved.";
+    2705 BadCycle "not a cycle of debts through this domain",
+        "Name each domain once, in the order of who owes whom, this one first.";
+    2706 NothingToNet "no cycle of debts found", "Try again when positions have moved.";
 
     2801 BadSubscription "subscription does not hold together",
         "See the message, and `quadrille hook add --help`.";

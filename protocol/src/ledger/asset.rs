@@ -6,7 +6,7 @@ use bincode::{Decode, Encode};
 
 use crate::crypto::hash::{Tag, hash_of};
 use crate::limits;
-use crate::types::{Amount, AssetCode, Detail, Domain, Hash, Uai, Ubi};
+use crate::types::{Amount, AssetCode, Bounded, Country, Detail, Domain, Hash, Uai, Ubi};
 
 /// What an issuer says of an asset. Its hash is part of the asset's identifier, so it never
 /// changes.
@@ -26,6 +26,23 @@ pub struct AssetProfile {
     pub terms: Hash,
     /// The lowest KYC tier of a holder that may receive it.
     pub minimum_tier: u8,
+    /// The smallest amount that moves, and of which all others are multiples; above zero.
+    pub denomination: Amount,
+    /// Documents beside the terms.
+    pub documents: Bounded<Document, { limits::ASSET_DOCUMENTS }>,
+    /// The jurisdictions of the holders that may receive it; empty for all.
+    pub jurisdictions: Bounded<Country, { limits::ASSET_PERMISSIONS }>,
+    /// The domains whose holders may receive it; empty for all.
+    pub holders: Bounded<Domain, { limits::ASSET_PERMISSIONS }>,
+}
+
+/// A document by its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Document {
+    /// What it is called.
+    pub name: Detail,
+    /// The SHA-256 of its bytes.
+    pub hash: Hash,
 }
 
 impl AssetProfile {

@@ -7,7 +7,7 @@ use crate::crypto::hash::{Tag, hash};
 use crate::crypto::suite::{PublicKey, Signature, Signatures, Suite};
 use crate::error::Refusal;
 use crate::limits;
-use crate::types::{Amount, Bounded, Domain, Holder, KeyId, Network, Uai, Ubi};
+use crate::types::{Amount, Bounded, Country, Domain, Hash, Holder, KeyId, Network, Uai, Ubi};
 
 /// How much of an asset may leave a ledger in one UTC day with the first key alone.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -44,6 +44,11 @@ pub struct Opening {
     pub key: PublicKey,
     /// The holder's KYC tier, as the bank grants it.
     pub tier: u8,
+    /// Where the holder is resident or incorporated.
+    pub jurisdiction: Country,
+    /// The salted hash of the holder's personal data, which stay at the bank; zero for none. So
+    /// the holder has signed them.
+    pub identity: Hash,
     /// The rules.
     pub rules: Rules,
 }
@@ -96,6 +101,10 @@ pub struct Parameters {
     pub suite: Suite,
     /// The KYC tier.
     pub tier: u8,
+    /// Where the holder is resident or incorporated.
+    pub jurisdiction: Country,
+    /// The salted hash of the holder's personal data; zero for none.
+    pub identity: Hash,
     /// Assets it takes; empty for all.
     pub assets: Bounded<Uai, { limits::LEDGER_ASSETS }>,
     /// Limits above which the second key must sign too.
@@ -113,6 +122,8 @@ impl Parameters {
         let mut parameters = Self {
             suite: opening.key.suite(),
             tier: opening.tier,
+            jurisdiction: opening.jurisdiction,
+            identity: opening.identity,
             assets: Bounded::default(),
             daily_limits: Bounded::default(),
             second_key: None,

@@ -9,9 +9,9 @@ use crate::crypto::suite::{PublicKey, Signature, Signatures};
 use crate::error::{Code, Refusal};
 use crate::limits;
 use crate::market::{OfferTerms, TakeTerms};
-use crate::settlement::agreement::Account;
+use crate::settlement::agreement::{Account, Purpose};
 use crate::types::{
-    Amount, AssetPair, Bounded, Bytes, Hash, KeyId, Network, Nonce, OrderId, Time, Uai, Ubi,
+    Amount, AssetPair, Bytes, Hash, KeyId, Network, Nonce, OrderId, Time, Uai, Ubi,
 };
 
 /// An order of a ledger's holder. Its hash is its id, so the same order is the same id.
@@ -72,14 +72,28 @@ pub enum Action {
 pub struct Payment {
     /// Who receives.
     pub to: Account,
-    /// The asset.
+    /// The asset that arrives.
     pub asset: Uai,
     /// How much arrives.
     pub amount: Amount,
-    /// Transit ledgers of the domains in between, in order; empty for a direct payment.
-    pub route: Bounded<Account, { limits::PAYMENT_HOPS }>,
+    /// The asset that the payer gives: the same, or one that is converted on the way.
+    pub spend: Uai,
+    /// The most that the payer gives, fees and conversions included. It is set aside until the
+    /// payment has ended.
+    pub max_cost: Amount,
+    /// A payment, or the transfer of an asset in the sense of the gateway architecture.
+    pub purpose: Purpose,
     /// The hash of a memo that travels sealed; zero for none.
     pub memo: Hash,
+}
+
+impl Payment {
+    /// A payment of `amount` to `to` for which the payer gives just that.
+    #[must_use]
+    pub fn plain(to: Account, asset: Uai, amount: Amount) -> Self {
+        let (spend, max_cost) = (asset.clone(), amount);
+        Self { to, asset, amount, spend, max_cost, purpose: Purpose::Payment, memo: Hash::ZERO }
+    }
 }
 
 /// An order with the holder's signature under [`Tag::Order`], and the second key's where the

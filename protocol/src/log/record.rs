@@ -16,14 +16,16 @@ use crate::identity::SignedCertificate;
 use crate::identity::SignedRevocation;
 use crate::identity::SignedRotation;
 use crate::ledger::asset::AssetProfile;
+use crate::ledger::mirror::{Break, Position};
 use crate::ledger::transaction::Transaction;
 use crate::limits;
 use crate::market::WaitingTake;
 use crate::market::{OfferClosed, OfferNotice};
+use crate::payment::{Fee, Plan};
 use crate::settlement::agreement::{Account, Agreement, Header};
 use crate::types::{
-    Amount, Bounded, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
-    Uai, Ubi,
+    Amount, Bounded, Detail, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId,
+    Time, Uai, Ubi,
 };
 
 /// One record of the log.
@@ -95,6 +97,33 @@ pub enum Record {
     Shown(Box<Evidence>),
     /// All that came back is written down again, and reacted to.
     Restored,
+    /// How a holder's payment is to be made.
+    Routed {
+        /// The payment.
+        payment: OrderId,
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// The operator set what passing an asset on costs.
+    TransitFee {
+        /// The asset.
+        asset: Uai,
+        /// The fee.
+        fee: Fee,
+    },
+    /// The operator set from which amount on payments of an asset need the travel rule's data.
+    TravelRule {
+        /// The asset.
+        asset: Uai,
+        /// The amount; `None` for never.
+        threshold: Option<Amount>,
+    },
+    /// The operator opted in to netting, or out of it.
+    Netting(bool),
+    /// A peer's position is not the mirror of ours: no new exposure to it in that asset.
+    Broken(Box<Break>),
+    /// The operator has explained a break.
+    Explained(Explained),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -140,6 +169,8 @@ pub enum Statement {
     },
     /// Our key was rotated.
     Rotated(Box<SignedRotation>),
+    /// What we have booked with the listener in one asset.
+    Position(Position),
 }
 
 /// What opens a log.
@@ -202,6 +233,17 @@ pub struct BookRoot {
     pub root: Hash,
     /// How many.
     pub count: u32,
+}
+
+/// The operator's word on a break.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Explained {
+    /// The peer.
+    pub peer: Domain,
+    /// The asset.
+    pub asset: Uai,
+    /// What it was.
+    pub note: Detail,
 }
 
 /// A question that made us open a settlement in order to refund it.
@@ -297,7 +339,8 @@ impl Statement {
             | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => &[],
+            | Statement::Rotated(_)
+            | Statement::Position(_) => &[],
         }
     }
 
@@ -319,6 +362,7 @@ impl Statement {
             },
             Statement::Finalised { .. } => "Finalised",
             Statement::Rotated(_) => "Rotated",
+            Statement::Position(_) => "Position",
         }
     }
 }
@@ -407,6 +451,12 @@ impl Record {
             Record::Recovering { .. } => "Recovering",
             Record::Shown(_) => "Shown",
             Record::Restored => "Restored",
+            Record::Routed { .. } => "Routed",
+            Record::TransitFee { .. } => "TransitFee",
+            Record::TravelRule { .. } => "TravelRule",
+            Record::Netting(_) => "Netting",
+            Record::Broken(_) => "Broken",
+            Record::Explained(_) => "Explained",
         }
     }
 }

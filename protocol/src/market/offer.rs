@@ -247,7 +247,8 @@ impl Offer {
             offer: self.id,
             validator,
             version: self.version,
-            terms: self.terms.clone(),
+            // Where the maker receives is between it and who takes the offer.
+            terms: OfferTerms { receive: None, ..self.terms.clone() },
             remaining: self.available(),
         }
     }

@@ -11,6 +11,7 @@ use crate::limits::{
     NOTICE_LIFE_MAX_MS, OFFER_COUNTERPARTIES, ORDER_LIFE_MS, SELECTION_WINDOW_MAX_MS,
 };
 use crate::refuse;
+use crate::settlement::agreement::Account;
 use crate::types::{Amount, AssetPair, Bounded, Domain, Duration, OrderId, Time, Uai};
 
 /// The terms of an offer: up to `give_amount` of `give` at `want_amount / give_amount` or better.
@@ -36,6 +37,8 @@ pub struct OfferTerms {
     /// How long takes are gathered after the first one before the best are selected; zero for
     /// first come, first served.
     pub selection_window: Duration,
+    /// Where the maker receives, when that is not the ledger that gives. It is not published.
+    pub receive: Option<Account>,
 }
 
 impl OfferTerms {
@@ -130,6 +133,8 @@ pub struct TakeTerms {
     pub notary: Option<Domain>,
     /// From this time on the take no longer stands.
     pub expiry: Time,
+    /// Where the taker receives, when that is not the ledger that pays.
+    pub receive: Option<Account>,
 }
 
 impl TakeTerms {

@@ -45,6 +45,7 @@ pub(super) fn terms() -> OfferTerms {
         counterparties: Bounded::default(),
         notary: None,
         selection_window: Duration(0),
+        receive: None,
     }
 }
 
@@ -141,6 +142,7 @@ fn a_take_is_of_something_and_for_a_time() {
         pay: amount(1),
         notary: None,
         expiry: EXPIRY,
+        receive: None,
     };
     let code = |terms: TakeTerms| terms.check(NOW).err().map(|refusal| refusal.code);
     assert_eq!(code(good.clone()), None);

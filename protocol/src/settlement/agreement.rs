@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 use crate::codec;
 use crate::crypto::hash::{HashLock, Tag, hash, hash_of};
+use crate::crypto::seal::Sealed;
 use crate::error::Refusal;
 use crate::limits;
 use crate::types::{
@@ -47,7 +48,7 @@ pub struct Header {
     pub decider: Domain,
     /// The domains with legs, sorted.
     pub parties: Bounded<Domain, { limits::AGREEMENT_PARTIES }>,
-    /// The blinded hash of the legs.
+    /// The blinded hash of purpose, legs and enclosure.
     pub legs: Hash,
     /// SHA-256 of the secret.
     pub lock: HashLock,
@@ -55,15 +56,59 @@ pub struct Header {
     pub deadline: Time,
 }
 
+/// What a settlement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum Purpose {
+    /// A take of an offer.
+    Trade,
+    /// A payment of a holder.
+    Payment,
+    /// The transfer of an asset: extinguished here, recreated there.
+    Transfer,
+    /// Obligations that cancel each other out, or move to another debtor.
+    Netting,
+}
+
+/// What only one party may read: memo and identities, sealed to it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Enclosure {
+    /// Who can open it.
+    pub to: Domain,
+    /// The hash of what is in it, which is salted.
+    pub hash: Hash,
+    /// The sealed bytes.
+    pub sealed: Sealed,
+}
+
 /// The whole agreement, for the parties.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Agreement {
     /// The header.
     pub header: Header,
+    /// What for.
+    pub purpose: Purpose,
     /// What moves.
     pub legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>,
+    /// What only the receiving domain may read.
+    pub enclosure: Option<Enclosure>,
     /// Makes the hash of the legs tell a notary nothing.
     pub blinding: [u8; 32],
+}
+
+impl Leg {
+    /// Whether something moves.
+    ///
+    /// # Errors
+    /// `Q-1601`.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.amount.is_zero() {
+            crate::refuse!(BadAgreement, "a leg of nothing");
+        }
+        if self.from == self.to {
+            crate::refuse!(BadAgreement, "a leg from a ledger to itself");
+        }
+        Ok(())
+    }
 }
 
 impl Header {
@@ -118,15 +163,27 @@ impl Header {
 }
 
 impl Agreement {
-    /// The blinded hash of `legs`.
+    /// The blinded hash of what a notary may not know: purpose, legs and enclosure.
     #[must_use]
-    pub fn legs_hash(legs: &[Leg], blinding: &[u8; 32]) -> Hash {
+    pub fn terms_hash(
+        purpose: Purpose,
+        legs: &[Leg],
+        enclosure: Option<&Enclosure>,
+        blinding: &[u8; 32],
+    ) -> Hash {
         codec::with_scratch(|bytes| {
+            codec::encode_into(&(purpose, enclosure), bytes);
             for leg in legs {
                 codec::encode_into(leg, bytes);
             }
             hash(Tag::Legs, &[blinding, bytes])
         })
+    }
+
+    /// The hash that its header must name.
+    #[must_use]
+    pub fn terms(&self) -> Hash {
+        Self::terms_hash(self.purpose, &self.legs, self.enclosure.as_ref(), &self.blinding)
     }
 
     /// The domains of `legs`, sorted, each once.
@@ -144,7 +201,7 @@ impl Agreement {
     /// # Errors
     /// `Q-1601`.
     pub fn check(&self) -> Result<(), Refusal> {
-        if Self::legs_hash(&self.legs, &self.blinding) != self.header.legs {
+        if self.terms() != self.header.legs {
             crate::refuse!(BadAgreement, "legs differ from the header's hash");
         }
         self.check_parts()
@@ -156,14 +213,6 @@ impl Agreement {
         if Self::parties_of(&self.legs) != *self.header.parties {
             crate::refuse!(BadAgreement, "parties differ from the legs");
         }
-        for leg in &self.legs {
-            if leg.amount.is_zero() {
-                crate::refuse!(BadAgreement, "a leg of nothing");
-            }
-            if leg.from == leg.to {
-                crate::refuse!(BadAgreement, "a leg from a ledger to itself");
-            }
-        }
-        Ok(())
+        self.legs.iter().try_for_each(Leg::check)
     }
 }

@@ -20,7 +20,7 @@ pub mod initiator;
 pub mod open;
 pub mod participant;
 
-pub use agreement::{Account, Agreement, Header, Leg};
+pub use agreement::{Account, Agreement, Enclosure, Header, Leg, Purpose};
 pub use decider::Decider;
 pub use initiator::Initiator;
 pub use open::Settlement;

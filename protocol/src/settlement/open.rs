@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
 
-use super::agreement::{Agreement, Header, Leg};
+use super::agreement::{Agreement, Header, Leg, Purpose};
 use super::{Decider, Initiator, Participant};
 use crate::crypto::hash::Preimage;
+use crate::error::Code;
 use crate::limits;
 use crate::log::{Evidence, OutcomeKind};
-use crate::types::{Amount, Bounded, Domain, SettlementId, Uai, Ubi};
+use crate::types::{Amount, Bounded, Domain, Hash, SettlementId, Uai, Ubi};
 
 /// One settlement as one domain sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -18,6 +19,10 @@ pub struct Settlement {
     pub id: SettlementId,
     /// The header.
     pub header: Header,
+    /// What for; a notary does not know and has it as a trade.
+    pub purpose: Purpose,
+    /// For whom something is enclosed, and the hash of what.
+    pub enclosed: Option<(Domain, Hash)>,
     /// The legs; empty at a notary.
     pub legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>,
     /// Our machine as initiator.
@@ -34,6 +39,8 @@ pub struct Settlement {
     pub preimage: Option<Preimage>,
     /// The decision, once it is known here.
     pub decision: Option<OutcomeKind>,
+    /// The first party that would not lock, and why.
+    pub declined: Option<(Domain, Code)>,
     /// Counterparties that have said that they are final.
     pub confirmed: BTreeSet<Domain>,
     /// Who asked for it, while that is all we know it by: its initiator has not told us of it, and
@@ -85,6 +92,8 @@ impl Settlement {
         Self {
             id,
             header,
+            purpose: Purpose::Trade,
+            enclosed: None,
             legs,
             initiator: None,
             participant: None,
@@ -93,6 +102,7 @@ impl Settlement {
             evidence: BTreeMap::new(),
             preimage: None,
             decision: None,
+            declined: None,
             confirmed: BTreeSet::new(),
             asked: None,
         }
@@ -101,13 +111,22 @@ impl Settlement {
     /// A settlement for a party or notary that has just heard of it.
     #[must_use]
     pub fn of_agreement(agreement: &Agreement) -> Self {
-        Self::new(agreement.header.clone(), agreement.legs.clone())
+        Self::of_agreement_with_id(agreement.header.id(), agreement)
     }
 
     /// As [`Settlement::of_agreement`] where the header's id is known already.
     #[must_use]
     pub(crate) fn of_agreement_with_id(id: SettlementId, agreement: &Agreement) -> Self {
-        Self::with_id(id, agreement.header.clone(), agreement.legs.clone())
+        let mut known = Self::with_id(id, agreement.header.clone(), agreement.legs.clone());
+        known.purpose = agreement.purpose;
+        known.learn_enclosure(agreement);
+        known
+    }
+
+    /// Takes over for whom something is enclosed.
+    pub(crate) fn learn_enclosure(&mut self, agreement: &Agreement) {
+        let enclosure = agreement.enclosure.as_ref();
+        self.enclosed = enclosure.map(|enclosure| (enclosure.to.clone(), enclosure.hash));
     }
 
     /// Whether every party's lock is proven to us.

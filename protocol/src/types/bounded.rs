@@ -88,6 +88,44 @@ impl<'de, Context, T: Decode<Context> + 'static, const MAX: usize>
     }
 }
 
+impl<T: serde::Serialize, const MAX: usize> serde::Serialize for Bounded<T, MAX> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
+
+impl<'de, T: serde::Deserialize<'de>, const MAX: usize> serde::Deserialize<'de>
+    for Bounded<T, MAX>
+{
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T, const MAX: usize>(std::marker::PhantomData<T>);
+        impl<'de, T: serde::Deserialize<'de>, const MAX: usize> serde::de::Visitor<'de> for Items<T, MAX> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MAX}")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Vec<T>, A::Error> {
+                let mut items = Vec::new();
+                // One too many is read to be refused, and no more of them.
+                while let Some(item) = seq.next_element()? {
+                    if items.len() >= MAX {
+                        let what = format!("more than {MAX} elements");
+                        return Err(serde::de::Error::custom(Refusal::new(Code::TooMany, what)));
+                    }
+                    items.push(item);
+                }
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_seq(Items::<T, MAX>(std::marker::PhantomData)).map(Self)
+    }
+}
+
 /// Elements for which a list makes room before it has read them.
 const RESERVED: usize = 256;
 

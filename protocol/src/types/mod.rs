@@ -6,6 +6,7 @@
 mod amount;
 mod asset;
 mod bounded;
+mod country;
 mod domain;
 mod id;
 mod recent;
@@ -15,6 +16,7 @@ mod time;
 pub use amount::Amount;
 pub use asset::{AssetCode, AssetPair, Uai};
 pub use bounded::{Bounded, Bytes, Detail, Text};
+pub use country::Country;
 pub(crate) use domain::shown;
 pub use domain::{Domain, Holder, Network};
 pub use id::{

@@ -22,7 +22,6 @@ use super::input::Guard;
 use super::recover::{Gathering, Mode};
 use super::state::State;
 use crate::error::Fault;
-use crate::ledger::order::{Action, VerifiedOrder};
 use crate::ledger::transaction::Cause;
 use crate::log::record::{Aborted, Decided, Revealed};
 use crate::log::{Evidence, Outcome, ReceivedFrame, Record, Statement};
@@ -40,9 +39,6 @@ pub(super) enum Adoption {
     /// We gave this settlement up, but what that booked touched no holder, so that nobody could
     /// give it back.
     Release(SettlementId),
-    /// We accepted this payment, but what we said about it reached nobody: the payer gets it
-    /// back.
-    EndPayment(Box<VerifiedOrder>),
     /// We have settled this, but nobody who was told so can say it.
     Confirm(SettlementId),
     /// A page of a peer that we had reacted to before.
@@ -111,7 +107,8 @@ fn word_of(statement: &Statement) -> Option<(SettlementId, Word)> {
         | Statement::Declined { .. }
         | Statement::Aborted(_)
         | Statement::Finalised { .. }
-        | Statement::Rotated(_) => None,
+        | Statement::Rotated(_)
+        | Statement::Position(_) => None,
     }
 }
 
@@ -167,7 +164,6 @@ pub(super) fn plan(state: &State, gathering: Gathering) -> VecDeque<Adoption> {
         })
         .collect();
     let (refunded, finalised) = (refunds(&records), finals(&records));
-    let unsaid = unsaid_payments(state, &records);
     let mut done = Height(0);
     for ((height, index), evidence, record) in records {
         let from_height = (height, 0)..=(height, u32::MAX);
@@ -195,7 +191,6 @@ pub(super) fn plan(state: &State, gathering: Gathering) -> VecDeque<Adoption> {
             plan.push_back(Adoption::Release(id));
         }
     }
-    plan.extend(unsaid);
     let rest = inbound.frames.into_values().flatten();
     plan.extend(rest.map(|frame| Adoption::React(Box::new(frame))));
     plan
@@ -208,6 +203,7 @@ impl Validator {
             let Mode::Adopting(plan) = &mut self.volatile.mode else { return Ok(()) };
             let Some(step) = plan.pop_front() else {
                 self.finish_decided(now)?;
+                self.end_unsaid_payments(now)?;
                 self.volatile.mode = Mode::Live;
                 if self.state.adopting.is_some() {
                     self.commit(&Record::Restored)?;
@@ -227,7 +223,6 @@ impl Validator {
                 }
                 Adoption::Own(evidence, told) => self.adopt_own(evidence, &told)?,
                 Adoption::Release(id) => self.release_aborted(now, id)?,
-                Adoption::EndPayment(order) => self.end_payment(now, &order)?,
                 Adoption::Confirm(id) => self.confirm_settled(id)?,
                 Adoption::Heard(frame) => {
                     self.commit(&Record::Received(frame))?;
@@ -299,30 +294,6 @@ fn aborts(record: &Record) -> Option<SettlementId> {
         Record::Statement(Statement::Aborted(Aborted { settlement, .. })) => Some(*settlement),
         _ => None,
     }
-}
-
-/// Payments to other banks that came back without the agreement that was drawn up for them.
-fn unsaid_payments(state: &State, records: &[Lost]) -> Vec<Adoption> {
-    let mut agreed = BTreeSet::new();
-    let mut payments = Vec::new();
-    for (_, _, record) in records {
-        match record {
-            Some(Record::Statement(Statement::Agreed(agreement))) => {
-                agreed.extend(agreement.legs.iter().filter_map(|leg| leg.order));
-            }
-            Some(Record::Transaction(transaction)) => {
-                if let Cause::Ordered(order) = &transaction.cause
-                    && let Action::Pay(payment) = &order.order().action
-                    && payment.to.domain != state.domain
-                {
-                    payments.push(order.clone());
-                }
-            }
-            Some(_) | None => {}
-        }
-    }
-    payments.retain(|order| !agreed.contains(&order.id()));
-    payments.into_iter().map(Adoption::EndPayment).collect()
 }
 
 /// The settlement that a lost record of ours settled.

@@ -3,7 +3,9 @@
 //! Nothing is decided here. A record was allowed when it was written; if it cannot be applied
 //! now, our own books are broken and the node must stop.
 
-use super::state::{OutgoingTake, State};
+use std::collections::VecDeque;
+
+use super::state::{OutgoingPayment, OutgoingTake, State};
 use crate::error::Fault;
 use crate::ledger::account::Status;
 use crate::ledger::asset::{Asset, NamedIssue};
@@ -13,7 +15,7 @@ use crate::log::record::{Decided, Revealed};
 use crate::log::{OutcomeKind, ReceivedFrame, Record, Statement};
 use crate::market::Offer;
 use crate::settlement::agreement::{Agreement, Header};
-use crate::settlement::{Decider, Initiator, Participant, Settlement};
+use crate::settlement::{Decider, Initiator, Leg, Participant, Settlement};
 use crate::types::{Domain, Hash, Height, OrderId, SettlementId, TakeId};
 
 impl State {
@@ -96,6 +98,38 @@ impl State {
                 self.adopting = None;
                 Ok(())
             }
+            Record::Broken(broken) => {
+                let asset = &broken.theirs.asset;
+                let known = self.books.correspondent_mut(&broken.peer, asset);
+                known.mirror.broken = Some(broken.clone());
+                Ok(())
+            }
+            Record::Explained(word) => {
+                self.books.correspondent_mut(&word.peer, &word.asset).mirror.explain();
+                Ok(())
+            }
+            Record::Routed { payment, plan } => {
+                if let Some(known) = self.payments.get_mut(payment) {
+                    known.routes = plan.routes.iter().cloned().collect();
+                    known.enclosure.clone_from(&plan.enclosure);
+                }
+                Ok(())
+            }
+            Record::TransitFee { asset, fee } => {
+                self.fees.insert(asset.clone(), *fee);
+                Ok(())
+            }
+            Record::TravelRule { asset, threshold } => {
+                match threshold {
+                    Some(amount) => self.travel_rules.insert(asset.clone(), *amount),
+                    None => self.travel_rules.remove(asset),
+                };
+                Ok(())
+            }
+            Record::Netting(takes_part) => {
+                self.netting = *takes_part;
+                Ok(())
+            }
             Record::Recovering { lost_height, lost_hash } => {
                 // Stopped in the middle of it, it goes on where it stopped.
                 self.adopting = self.adopting.or(Some((self.height, u32::MAX)));
@@ -137,7 +171,11 @@ impl State {
     pub(super) fn apply_transaction(&mut self, transaction: &Transaction) -> Result<(), Fault> {
         self.books.post(transaction)?;
         match &transaction.cause {
-            Cause::Opened(_) | Cause::Issued(None) | Cause::PaymentEnded { .. } => Ok(()),
+            Cause::Opened(_) | Cause::Issued(None) => Ok(()),
+            Cause::PaymentEnded { order, .. } => {
+                self.payments.remove(order);
+                Ok(())
+            }
             Cause::Issued(Some(name)) => {
                 self.note_issue(*name, transaction);
                 Ok(())
@@ -194,7 +232,20 @@ impl State {
         let ledger = self.books.ledgers.get_mut(&order.ledger).ok_or_else(unknown)?;
         ledger.use_nonce(order.nonce, id);
         match &order.action {
-            Action::Pay(payment) => ledger.note_spent(&payment.asset, payment.amount, by.time),
+            Action::Pay(payment) => {
+                ledger.note_spent(&payment.spend, payment.max_cost, by.time);
+                if payment.to.domain != self.domain {
+                    let outgoing = OutgoingPayment {
+                        ledger: order.ledger,
+                        payment: payment.clone(),
+                        expiry: order.expiry,
+                        routes: VecDeque::new(),
+                        enclosure: None,
+                        settlement: None,
+                    };
+                    self.payments.insert(id, outgoing);
+                }
+            }
             Action::Offer(terms) => {
                 ledger.note_spent(&terms.give, terms.give_amount, by.time);
                 self.offers.insert(id, Offer::new(id, order.ledger, terms.clone()));
@@ -250,6 +301,9 @@ impl State {
         }
         self.release_headroom(&legs)?;
         self.touch_ledgers(&legs, false);
+        if outcome == OutcomeKind::Settle {
+            self.count_booked(id, &legs);
+        }
         for leg in &legs {
             let Some(order) = leg.order.filter(|_| leg.from.domain == self.domain) else {
                 continue;
@@ -263,10 +317,34 @@ impl State {
                 }
             }
             self.takes.remove(&order);
+            match outcome {
+                OutcomeKind::Settle => {
+                    self.payments.remove(&order);
+                }
+                OutcomeKind::Refund => self.detach_payment(&order, id),
+            }
         }
         self.settlement_mut(id)?.legs = legs;
         self.close_if_done(id);
         Ok(())
+    }
+
+    /// The settlement leads to nothing; the payment may take another way.
+    fn detach_payment(&mut self, order: &OrderId, id: &SettlementId) {
+        if let Some(payment) = self.payments.get_mut(order)
+            && payment.settlement == Some(*id)
+        {
+            payment.settlement = None;
+        }
+    }
+
+    /// An agreement for a payment of ours: the ways up to the one that it takes are done with.
+    fn attach_payment(&mut self, order: &OrderId, id: SettlementId, legs: &[Leg]) {
+        let Some(payment) = self.payments.get_mut(order) else { return };
+        payment.settlement = Some(id);
+        if let Some(at) = payment.routes.iter().position(|route| route.is_way_of(legs)) {
+            payment.routes.drain(..=at);
+        }
     }
 
     fn apply_statement(&mut self, statement: &Statement) -> Result<(), Fault> {
@@ -296,6 +374,10 @@ impl State {
                 Ok(())
             }
             Statement::Decided(decided) => self.apply_own_decision(decided),
+            Statement::Position(told) => {
+                self.books.correspondent_mut(&told.with, &told.asset).mirror.said = told.count;
+                Ok(())
+            }
             Statement::Finalised { settlement, .. } => {
                 self.close_if_done(settlement);
                 Ok(())
@@ -317,6 +399,9 @@ impl State {
                 }
             }
         }
+        if let Some(order) = agreement.legs.first().and_then(|leg| leg.order) {
+            self.attach_payment(&order, settlement.id, &agreement.legs);
+        }
         self.reserve_headroom(&agreement.legs)?;
         self.touch_ledgers(&agreement.legs, true);
         self.count_open(&agreement.header, true);
@@ -332,12 +417,16 @@ impl State {
             return Ok(());
         }
         settlement.participant = Some(Participant::Locked);
-        settlement.locked.insert(domain);
+        settlement.locked.insert(domain.clone());
         // Put back below: nothing in between asks for them.
         let legs = std::mem::take(&mut settlement.legs);
-        for order in legs.iter().filter_map(|leg| leg.order) {
+        for leg in legs.iter().filter(|leg| leg.from.domain == domain) {
+            let Some(order) = leg.order else { continue };
             if let Some(take) = self.takes.get_mut(&order) {
                 take.settlement = Some(*id);
+            }
+            if let Some(offer) = self.offers.get_mut(&order) {
+                offer.reserve(leg.amount).map_err(Fault::of)?;
             }
         }
         self.reserve_headroom(&legs)?;
@@ -430,9 +519,19 @@ impl State {
                 }
                 self.close_if_done(settlement);
             }
+            Statement::Position(told) => {
+                let at = frame.checkpoint().checkpoint.time;
+                self.learn_position(from, told, at);
+            }
+            Statement::Declined { settlement, refusal } => {
+                if let Some(known) = self.settlements.get_mut(settlement)
+                    && known.header.is_party(from)
+                {
+                    known.declined.get_or_insert((from.clone(), refusal.code));
+                }
+            }
             Statement::Take(_)
             | Statement::TakeRefused { .. }
-            | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Rotated(_) => {}
         }
@@ -475,6 +574,8 @@ impl State {
         if let Some(settlement) = self.settlements.get_mut(&id) {
             if settlement.legs.is_empty() {
                 settlement.legs = agreement.legs.clone();
+                settlement.purpose = agreement.purpose;
+                settlement.learn_enclosure(agreement);
             }
             // A tombstone of ours may have come first.
             settlement.participant = Some(match settlement.decision {

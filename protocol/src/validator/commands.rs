@@ -81,10 +81,21 @@ impl Validator {
                 Err(Refusal::new(Code::NotRecovering, "all is well").into())
             }
             Command::PublishBook => self.publish_book(),
+            Command::SetTransitFee { asset, fee } => {
+                self.state.books.asset(&asset)?;
+                self.write(Record::TransitFee { asset, fee })
+            }
+            Command::SetTravelRule { asset, threshold } => {
+                self.state.books.asset(&asset)?;
+                self.write(Record::TravelRule { asset, threshold })
+            }
+            Command::SetNetting(takes_part) => self.write(Record::Netting(takes_part)),
+            Command::Net { asset, cycle, amount } => self.net(now, &asset, &cycle, amount),
+            Command::ExplainBreak { peer, asset, note } => self.explain_break(peer, asset, note),
         }
     }
 
-    fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
+    pub(super) fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
         let leaf = self.commit(&record)?;
         Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })
     }

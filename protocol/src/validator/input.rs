@@ -7,9 +7,10 @@ use crate::identity::VerifiedRevocation;
 use crate::identity::VerifiedRotation;
 use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
-use crate::settlement::Header;
+use crate::payment::{Fee, Finding, Plan};
+use crate::settlement::{Account, Header};
 use crate::types::{
-    Amount, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Detail, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 /// A local request's number, chosen by the edge; the reply carries it.
@@ -28,6 +29,15 @@ pub enum Input {
         /// The order.
         order: Box<VerifiedOrder>,
     },
+    /// A holder's payment to another bank, with the ways that the edge has found for it.
+    Pay {
+        /// To be answered.
+        request: RequestId,
+        /// The order.
+        order: Box<VerifiedOrder>,
+        /// The plan.
+        plan: Box<Plan>,
+    },
     /// A new ledger.
     Open {
         /// To be answered.
@@ -43,7 +53,12 @@ pub enum Input {
         command: Command,
     },
     /// A page of a peer's feed.
-    Frame(Box<ReceivedFrame>),
+    Frame {
+        /// The page.
+        frame: Box<ReceivedFrame>,
+        /// What the edge found in those enclosures of it that are for us.
+        findings: Vec<Finding>,
+    },
     /// A message that binds nobody, from an authenticated peer.
     Message {
         /// Who sent it.
@@ -135,6 +150,41 @@ pub enum Command {
     CustomersHeard,
     /// Write down and publish the root of our live offers, for late joiners.
     PublishBook,
+    /// Cancel a cycle of debts, or let one debt be paid by another debtor: one settlement over
+    /// the transit ledgers.
+    Net {
+        /// The asset.
+        asset: Uai,
+        /// The transit ledgers, ours first; each owes the next one, the last one owes us.
+        cycle: Vec<Account>,
+        /// How much.
+        amount: Amount,
+    },
+    /// The operator has found out why the books with a peer differ; new exposure is allowed again.
+    ExplainBreak {
+        /// The peer.
+        peer: Domain,
+        /// The asset.
+        asset: Uai,
+        /// What it was.
+        note: Detail,
+    },
+    /// Ask this much for passing an asset on; nothing unless it is set.
+    SetTransitFee {
+        /// The asset.
+        asset: Uai,
+        /// The fee.
+        fee: Fee,
+    },
+    /// Ask for the travel rule's data from this amount on; `None` for never.
+    SetTravelRule {
+        /// The asset.
+        asset: Uai,
+        /// The amount.
+        threshold: Option<Amount>,
+    },
+    /// Opt in to netting, or out of it.
+    SetNetting(bool),
 }
 
 /// A message between validators that binds nobody: it may be lost, repeated or invented.

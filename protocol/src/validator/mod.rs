@@ -22,11 +22,15 @@ mod book;
 mod commands;
 mod draft;
 pub mod effect;
+mod giving;
 pub mod input;
+mod netting;
 mod orders;
+mod pay;
 mod peers;
 mod query;
 mod readopt;
+mod reconcile;
 mod recover;
 mod replay;
 mod reserve;
@@ -142,10 +146,18 @@ impl Validator {
         }
         match input {
             Input::Tick => Ok(()),
-            Input::Order { request, order } => self.handle_order(now, request, *order),
+            Input::Order { request, order } => self.handle_order(now, request, *order, None),
+            Input::Pay { request, order, plan } => {
+                self.handle_order(now, request, *order, Some(*plan))
+            }
             Input::Open { request, opening } => self.handle_opening(now, request, &opening),
             Input::Command { request, command } => self.handle_command(now, request, command),
-            Input::Frame(frame) => self.handle_frame(now, *frame),
+            Input::Frame { frame, findings } => {
+                self.volatile.findings = findings;
+                let handled = self.handle_frame(now, *frame);
+                self.volatile.findings.clear();
+                handled
+            }
             Input::Message { from, message } => self.handle_message(now, &from, message),
             Input::Connected(peer) => {
                 self.ask_to_resume(&peer);

@@ -10,15 +10,15 @@ use super::input::{Accepted, RequestId};
 use crate::error::{Code, Fault, Refusal};
 use crate::ledger::account::NonceState;
 use crate::ledger::opening::VerifiedOpening;
-use crate::ledger::order::{Action, Payment, VerifiedOrder};
+use crate::ledger::order::{Action, VerifiedOrder};
 use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::ledger::{Ledger, Postings};
 use crate::limits;
 use crate::log::Record;
 use crate::log::record::SignedRefusal;
 use crate::market::OfferTerms;
+use crate::payment::Plan;
 use crate::sabotage::{Bug, planted};
-use crate::settlement::agreement::{Account, Leg};
 use crate::types::{Amount, AssetPair, Duration, OrderId, Time, Uai, Ubi};
 
 /// What a handler of an order may end in: a refusal for the holder or a fault of ours.
@@ -45,10 +45,11 @@ impl Validator {
         now: Time,
         request: RequestId,
         order: VerifiedOrder,
+        plan: Option<Plan>,
     ) -> Result<(), Fault> {
         let (ledger, id) = (order.order().ledger, order.id());
         let known = self.state.books.ledgers.get(&ledger).is_some_and(|l| l.key == *order.key());
-        match self.try_order(now, order) {
+        match self.try_order(now, order, plan) {
             Ok(accepted) => self.reply(request, Ok(accepted)),
             Err(Failure::Broken(fault)) => return Err(fault),
             Err(Failure::Refused(refusal)) => {
@@ -67,7 +68,12 @@ impl Validator {
         Ok(())
     }
 
-    fn try_order(&mut self, now: Time, verified: VerifiedOrder) -> Result<Accepted, Failure> {
+    fn try_order(
+        &mut self,
+        now: Time,
+        verified: VerifiedOrder,
+        plan: Option<Plan>,
+    ) -> Result<Accepted, Failure> {
         let (id, order) = (verified.id(), verified.order());
         let ledger = self.state.books.ledger(&order.ledger)?;
         if ledger.key != *verified.key() {
@@ -95,7 +101,7 @@ impl Validator {
             return Err(Refusal::new(Code::OrderLifeTooLong, order.expiry.to_string()).into());
         }
         let mut accepted = match order.action.clone() {
-            Action::Pay(payment) => self.pay(now, verified, payment)?,
+            Action::Pay(payment) => self.pay(now, verified, payment, plan)?,
             Action::Offer(terms) => self.offer(now, verified, &terms)?,
             Action::Take { terms, pair } => {
                 terms.check(now)?;
@@ -142,7 +148,7 @@ impl Validator {
     }
 
     /// Whether `amount` of `asset` may leave the ledger by this order.
-    fn check_spend(
+    pub(super) fn check_spend(
         &self,
         now: Time,
         verified: &VerifiedOrder,
@@ -176,77 +182,6 @@ impl Validator {
             crate::refuse!(KycTierTooLow, "tier {tier}, {minimum} asked for");
         }
         Ok(())
-    }
-
-    fn pay(
-        &mut self,
-        now: Time,
-        verified: VerifiedOrder,
-        payment: Payment,
-    ) -> Result<Accepted, Failure> {
-        self.check_spend(now, &verified, &payment.asset, payment.amount)?;
-        let (asset, amount) = (&payment.asset, payment.amount);
-        let payer = verified.order().ledger;
-        if payment.to.domain != self.state.domain {
-            return self.pay_abroad(now, verified, &payment);
-        }
-        if !payment.route.is_empty() {
-            return Err(Refusal::new(Code::BadAgreement, "a route to our own bank").into());
-        }
-        if payment.to.ledger == payer {
-            return Err(Refusal::new(Code::SameLedger, payer.to_string()).into());
-        }
-        self.check_receipt(&payment.to.ledger, asset)?;
-        let postings = Postings::new().with(payer, MovementKind::Debit, asset, amount).with(
-            payment.to.ledger,
-            MovementKind::Credit,
-            asset,
-            amount,
-        );
-        self.book_order(now, verified, postings)
-    }
-
-    fn pay_abroad(
-        &mut self,
-        now: Time,
-        verified: VerifiedOrder,
-        payment: &Payment,
-    ) -> Result<Accepted, Failure> {
-        self.check_new_business(now, &payment.to.domain)?;
-        let (id, payer) = (verified.id(), verified.order().ledger);
-        let legs = self.payment_legs(id, payer, payment)?;
-        let (asset, amount) = (&payment.asset, payment.amount);
-        self.check_terms(now, &legs, &payment.to.domain)?;
-        let hold = Postings::new().with(payer, MovementKind::Hold, asset, amount);
-        let mut accepted = self.book_order(now, verified, hold)?;
-        let settlement = self.draw_up(now, legs, payment.to.domain.clone())?;
-        accepted.settlement = Some(settlement);
-        Ok(accepted)
-    }
-
-    fn payment_legs(
-        &self,
-        order: OrderId,
-        payer: Ubi,
-        payment: &Payment,
-    ) -> Result<Vec<Leg>, Refusal> {
-        let payer = Account { domain: self.state.domain.clone(), ledger: payer };
-        let mut from = payer;
-        let mut legs = Vec::new();
-        for to in payment.route.iter().chain([&payment.to]) {
-            if to.domain == from.domain {
-                crate::refuse!(BadAgreement, "the route stays at {}", to.domain);
-            }
-            legs.push(Leg {
-                asset: payment.asset.clone(),
-                amount: payment.amount,
-                from: from.clone(),
-                to: to.clone(),
-                order: legs.is_empty().then_some(order),
-            });
-            from = to.clone();
-        }
-        Ok(legs)
     }
 
     fn offer(

@@ -128,7 +128,13 @@ impl State {
             | Record::Recovered(_)
             | Record::Recovering { .. }
             | Record::Shown(_)
-            | Record::Restored => true,
+            | Record::Restored
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_) => true,
+            Record::Routed { payment, .. } => self.payments.contains_key(payment),
         }
     }
 
@@ -183,7 +189,8 @@ impl State {
             | Statement::TakeRefused { .. }
             | Statement::Appointed(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => true,
+            | Statement::Rotated(_)
+            | Statement::Position(_) => true,
         }
     }
 

@@ -130,11 +130,13 @@ impl Validator {
 
     pub(super) fn handle_recovering(&mut self, input: Input) -> Result<(), Fault> {
         match input {
-            Input::Order { request, .. } | Input::Open { request, .. } => {
+            Input::Order { request, .. }
+            | Input::Pay { request, .. }
+            | Input::Open { request, .. } => {
                 self.refuse_while_recovering(request);
             }
             Input::Command { request, command } => self.command_recovering(request, command),
-            Input::Frame(frame) => self.gather_inbound(*frame),
+            Input::Frame { frame, .. } => self.gather_inbound(*frame),
             Input::Message { from, message } => {
                 let (sent, received) = match message {
                     Message::Resume { network, sent, received } => {

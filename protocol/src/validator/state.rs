@@ -11,16 +11,17 @@ use crate::codec;
 use crate::crypto::hash::{Tag, hash};
 use crate::error::{Code, Fault, Refusal};
 use crate::identity::Directory;
-use crate::ledger::Books;
+use crate::ledger::{Books, Payment};
 use crate::limits;
 use crate::log::record::Founding;
 use crate::log::{OutcomeKind, SignedCheckpoint};
 use crate::market::Offer;
 use crate::market::TakeTerms;
-use crate::settlement::Settlement;
+use crate::payment::{Fee, Route};
+use crate::settlement::{Enclosure, Settlement};
 use crate::types::{
-    AgreementNumber, AssetPair, Domain, Epoch, Hash, Height, Network, OrderId, Sequence,
-    SettlementId, Table, Time, Ubi,
+    AgreementNumber, Amount, AssetPair, Domain, Epoch, Hash, Height, Network, OrderId, Sequence,
+    SettlementId, Table, Time, Uai, Ubi,
 };
 
 /// The state.
@@ -46,6 +47,14 @@ pub struct State {
     pub offers: Table<OrderId, Offer>,
     /// Our holders' takes that are not done.
     pub takes: Table<OrderId, OutgoingTake>,
+    /// Our holders' payments to other banks that have not ended.
+    pub payments: Table<OrderId, OutgoingPayment>,
+    /// What passing an asset on costs here; nothing where it is not named.
+    pub fees: BTreeMap<Uai, Fee>,
+    /// From which amount on payments need the travel rule's data.
+    pub travel_rules: BTreeMap<Uai, Amount>,
+    /// Whether we take part in netting.
+    pub netting: bool,
     /// Settlements that are not closed.
     pub settlements: Table<SettlementId, Settlement>,
     /// Settlements decided here before their initiator told us of them; kept until its
@@ -71,6 +80,23 @@ pub struct OutgoingTake {
     /// What the offer gives and wants.
     pub pair: AssetPair,
     /// The settlement that carries it, once we are locked for one.
+    pub settlement: Option<SettlementId>,
+}
+
+/// A holder's payment to another bank. What it may cost is held until it has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct OutgoingPayment {
+    /// The payer's ledger.
+    pub ledger: Ubi,
+    /// What is ordered.
+    pub payment: Payment,
+    /// No further way is tried after this.
+    pub expiry: Time,
+    /// The ways that have not been tried.
+    pub routes: VecDeque<Route>,
+    /// What travels with it.
+    pub enclosure: Option<Enclosure>,
+    /// The settlement that carries it now.
     pub settlement: Option<SettlementId>,
 }
 
@@ -112,6 +138,10 @@ impl State {
             transit: None,
             offers: Table::default(),
             takes: Table::default(),
+            payments: Table::default(),
+            fees: BTreeMap::new(),
+            travel_rules: BTreeMap::new(),
+            netting: false,
             settlements: Table::default(),
             tombstones: BTreeSet::new(),
             foregone: BTreeMap::new(),

@@ -8,18 +8,19 @@
 //! ```
 
 use super::Validator;
+use super::agree::Terms;
 use super::effect::Event;
 use super::input::Accepted;
 use super::orders::Failure;
 use crate::error::{Code, Fault, Refusal};
 use crate::ledger::Postings;
-use crate::ledger::order::{Action, VerifiedOrder};
+use crate::ledger::order::VerifiedOrder;
 use crate::ledger::transaction::{Cause, MovementKind};
 use crate::log::record::TakeRequest;
 use crate::log::{Record, Statement};
 use crate::market::TakeTerms;
 use crate::market::{Considered, Offer, WaitingTake};
-use crate::settlement::agreement::{Account, Leg};
+use crate::settlement::agreement::{Account, Leg, Purpose};
 use crate::types::{AssetPair, Domain, OrderId, TakeId, Time};
 
 impl Validator {
@@ -165,7 +166,10 @@ impl Validator {
         let decider = terms.notary.unwrap_or_else(|| take.taker.clone());
         let checked = self.check_new_business(now, &take.taker);
         match checked.and_then(|()| self.check_terms(now, &legs, &decider)) {
-            Ok(()) => self.draw_up(now, legs, decider).map(|_| ()),
+            Ok(()) => {
+                let terms = Terms { purpose: Purpose::Trade, legs, enclosure: None, decider };
+                self.draw_up(now, terms).map(|_| ())
+            }
             Err(refusal) => self.refuse_take(&take.taker, offer, take.id, refusal),
         }
     }
@@ -255,25 +259,6 @@ impl Validator {
             .books
             .draw_up(Cause::TakeEnded { take: id, reason }, now, &[], postings)
             .map_err(Fault::of)?;
-        self.post(transaction)?;
-        Ok(())
-    }
-
-    /// A payment that nobody heard of: what was held for it is free again.
-    pub(super) fn end_payment(&mut self, now: Time, order: &VerifiedOrder) -> Result<(), Fault> {
-        let Action::Pay(payment) = &order.order().action else { return Ok(()) };
-        let ledger = order.order().ledger;
-        let (asset, amount) = (&payment.asset, payment.amount);
-        let held = self.state.books.ledgers.get(&ledger);
-        let held = held.map(|known| known.balance(asset).1).unwrap_or_default();
-        let explained = crate::invariant::reasons_to_hold(&self.state)?;
-        let explained = explained.get(&(ledger, asset)).copied().unwrap_or_default();
-        if held.minus_or_zero(explained) < amount {
-            return Ok(());
-        }
-        let cause = Cause::PaymentEnded { order: order.id(), reason: Code::Recovering };
-        let postings = Postings::new().with(ledger, MovementKind::Release, asset, amount);
-        let transaction = self.state.books.draw_up(cause, now, &[], postings).map_err(Fault::of)?;
         self.post(transaction)?;
         Ok(())
     }

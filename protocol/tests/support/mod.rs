@@ -17,7 +17,8 @@ pub mod scene;
 
 mod bank;
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -26,19 +27,21 @@ use quadrille_protocol::crypto::hash::{PreimageSeed, Tag};
 use quadrille_protocol::crypto::suite::{
     HybridSignatures, PublicKey, SecretKey, Signature, Signatures, Suite,
 };
-use quadrille_protocol::error::Refusal;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
     Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, SignedCertificate, SignedRotation,
     SuitePolicy, VerifiedCertificate,
 };
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{
-    Action, AssetProfile, Opening, Order, SignedOpening, SignedOrder, VerifiedOrder,
+    Action, AssetProfile, Opening, Order, Payment, SignedOpening, SignedOrder, VerifiedOrder,
 };
 use quadrille_protocol::log::record::Founding;
 use quadrille_protocol::log::{
     Batch, Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
+use quadrille_protocol::payment::{Finding, Opened, Plan, Route};
+use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{
     Accepted, Boot, Command, Effect, Guard, Input, Message, RequestId, Settings, Validator,
@@ -90,6 +93,10 @@ pub struct Net {
     pub banks: Vec<Bank>,
     pub wire: VecDeque<(usize, usize, Wire)>,
     pub counts: Counts,
+    /// The plans for payments, by the payment's bytes: as an edge would have found them.
+    pub ways: RefCell<BTreeMap<Vec<u8>, Plan>>,
+    /// What every bank finds in what is enclosed for it; nothing for not having looked.
+    pub opened: Option<Result<Opened, Code>>,
     /// Keep batches, replies and events to look at later; a bench need not.
     pub keep: bool,
     pub certificates: Vec<VerifiedCertificate>,
@@ -183,6 +190,8 @@ impl Net {
             })
             .collect();
         let mut net = Self {
+            ways: RefCell::default(),
+            opened: None,
             now: START,
             network,
             signing,
@@ -351,7 +360,8 @@ impl Net {
                 _ => None,
             })
             .collect();
-        self.banks[to].inputs.push_back(Input::Frame(Box::new(frame)));
+        let findings = self.findings(&frame);
+        self.banks[to].inputs.push_back(Input::Frame { frame: Box::new(frame), findings });
         for signed in rotations {
             let directory = &self.banks[to].validator.state().directory;
             let verified = self.anchors.verify_rotation(&signed, directory, &HybridSignatures)?;
@@ -431,6 +441,10 @@ impl Net {
             supply_limit: None,
             terms: Hash::ZERO,
             minimum_tier: 0,
+            denomination: Amount::new(1),
+            documents: Bounded::default(),
+            jurisdictions: Bounded::default(),
+            holders: Bounded::default(),
         };
         for at in 0..self.banks.len() {
             self.command(at, Command::RegisterAsset(profile.clone())).unwrap();
@@ -477,6 +491,8 @@ impl Net {
             number: 1,
             key: key.public().clone(),
             tier: 1,
+            jurisdiction: Country::UNKNOWN,
+            identity: Hash::ZERO,
             rules,
         };
         let ledger = opening.ubi();
@@ -532,13 +548,44 @@ impl Net {
         order.verify(&self.network, key, second, &*self.signatures).unwrap()
     }
 
+    fn findings(&self, frame: &ReceivedFrame) -> Vec<Finding> {
+        let Some(opened) = &self.opened else { return Vec::new() };
+        let opened = opened.clone().map_err(|code| Refusal::new(code, "found by the edge"));
+        let enclosed = frame.items().iter().filter_map(|item| match &item.statement {
+            Some(Statement::Agreed(agreement)) => {
+                agreement.enclosure.as_ref().map(|_| agreement.header.id())
+            }
+            _ => None,
+        });
+        enclosed.map(|settlement| Finding { settlement, opened: opened.clone() }).collect()
+    }
+
+    /// Finds the way of a payment: over these transit ledgers.
+    pub fn find_way(&self, payment: &Payment, transits: Vec<Account>) {
+        let route = Route::through(payment, transits).unwrap();
+        self.plan(payment, Plan::of(vec![route]).unwrap());
+    }
+
+    /// The plan for a payment that is not yet ordered.
+    pub fn plan(&self, payment: &Payment, plan: Plan) {
+        self.ways.borrow_mut().insert(codec::encode(payment), plan);
+    }
+
     /// Puts an order into the bank's queue.
     pub fn submit(&mut self, customer: &Customer, order: SignedOrder) -> (RequestId, OrderId) {
         let order = self.verify(customer, order);
         let id = order.id();
+        let plan = match &order.order().action {
+            Action::Pay(payment) => self.ways.borrow().get(&codec::encode(payment)).cloned(),
+            _ => None,
+        };
         let bank = &mut self.banks[customer.bank];
         let request = bank.request();
-        bank.inputs.push_back(Input::Order { request, order: Box::new(order) });
+        let order = Box::new(order);
+        bank.inputs.push_back(match plan {
+            None => Input::Order { request, order },
+            Some(plan) => Input::Pay { request, order, plan: Box::new(plan) },
+        });
         (request, id)
     }
 

@@ -48,6 +48,7 @@ impl Market {
             counterparties: Bounded::default(),
             notary: None,
             selection_window: Duration(0),
+            receive: None,
         }
     }
 
@@ -73,6 +74,7 @@ impl Market {
                 pay: Amount::new(pay),
                 notary,
                 expiry: self.net.now.after(Duration(300_000)),
+                receive: None,
             },
             pair: AssetPair { give: self.bond.clone(), want: self.eur.clone() },
         }
@@ -80,13 +82,9 @@ impl Market {
 
     /// Euros to somebody, by a route.
     pub fn pay(&self, to: Account, amount: u128, route: Vec<Account>) -> Action {
-        Action::Pay(Payment {
-            to,
-            asset: self.eur.clone(),
-            amount: Amount::new(amount),
-            route: Bounded::new(route).unwrap(),
-            memo: Hash::ZERO,
-        })
+        let payment = Payment::plain(to, self.eur.clone(), Amount::new(amount));
+        self.net.find_way(&payment, route);
+        Action::Pay(payment)
     }
 
     /// Alice offers `give` bonds for `want` euros.

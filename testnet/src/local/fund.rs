@@ -18,7 +18,9 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{AssetProfile, Opening, SignedOpening};
 use quadrille_protocol::refuse;
-use quadrille_protocol::types::{Amount, Domain, Hash, Holder, Network, Uai, Ubi};
+use quadrille_protocol::types::{
+    Amount, Bounded, Country, Domain, Hash, Holder, Network, Uai, Ubi,
+};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -80,6 +82,10 @@ pub fn profile(code: &str, issuer: &Domain) -> Result<AssetProfile, Refusal> {
         supply_limit: None,
         terms: Hash::ZERO,
         minimum_tier: 0,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     })
 }
 
@@ -92,6 +98,8 @@ pub fn opening(network: &Network, holder: &Holder, key: &SecretKey) -> SignedOpe
         number: 1,
         key: key.public().clone(),
         tier: TIER,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     };
     let signature = key.sign(Tag::Opening, &codec::encode(&opening));

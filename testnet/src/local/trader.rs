@@ -12,9 +12,7 @@ use quadrille_protocol::ledger::{Action, Payment};
 use quadrille_protocol::market::{OfferTerms, TakeTerms};
 use quadrille_protocol::refuse;
 use quadrille_protocol::settlement::agreement::Account;
-use quadrille_protocol::types::{
-    Amount, Bounded, Domain, Duration as Span, Hash, Holder, OrderId, Uai,
-};
+use quadrille_protocol::types::{Amount, Bounded, Domain, Duration as Span, Holder, OrderId, Uai};
 
 use crate::local::clients;
 use crate::local::layout::Layout;
@@ -102,8 +100,7 @@ impl Trader {
         amount: Amount,
         to: Account,
     ) -> Result<OrderId, Refusal> {
-        let (asset, route) = (asset.clone(), Bounded::default());
-        let payment = Payment { to, asset, amount, route, memo: Hash::ZERO };
+        let payment = Payment::plain(to, asset.clone(), amount);
         self.order(id, Action::Pay(payment)).await
     }
 
@@ -128,6 +125,7 @@ impl Trader {
             counterparties: Bounded::default(),
             notary: None,
             selection_window: window,
+            receive: None,
         };
         self.order(id, Action::Offer(terms)).await
     }
@@ -144,6 +142,7 @@ impl Trader {
             pay,
             notary: None,
             expiry: now()?.after(ORDER_LIFE),
+            receive: None,
         };
         let (give, want) = (offer.give.clone(), offer.want.clone());
         let pair = quadrille_protocol::types::AssetPair { give, want };

@@ -12,7 +12,9 @@ use quadrille_protocol::identity::{
 };
 use quadrille_protocol::ledger::opening::{Opening, Rules, SignedOpening};
 use quadrille_protocol::ledger::{AssetProfile, VerifiedOpening};
-use quadrille_protocol::types::{Bounded, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi};
+use quadrille_protocol::types::{
+    Amount, Bounded, Country, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi,
+};
 
 use super::clock::START_MS;
 use super::rng::Stream;
@@ -129,7 +131,8 @@ impl Cast {
             let certificate = anchors
                 .verify_certificate(&signed, &Directory::new(), Time(START_MS), &verifier)
                 .expect("the authority's own certificate");
-            let asset = profile(CODES[bank], &domain);
+            // One issuer asks for more than the lowest tier.
+            let asset = profile(CODES[bank], &domain, if bank == 1 { 2 } else { 0 });
             let holders = (0..customers.len()).filter(|at| customers[*at].bank == bank).collect();
             let uai = asset.uai();
             Bank { domain, keys, preimage_seed, certificate, asset, uai, holders }
@@ -178,7 +181,7 @@ fn certificate_of(network: &Network, domain: &Domain, key: &Secret, issuer: Issu
     }
 }
 
-fn profile(code: &str, issuer: &Domain) -> AssetProfile {
+fn profile(code: &str, issuer: &Domain, minimum_tier: u8) -> AssetProfile {
     AssetProfile {
         code: code.parse().expect("a code"),
         issuer: issuer.clone(),
@@ -186,7 +189,11 @@ fn profile(code: &str, issuer: &Domain) -> AssetProfile {
         decimals: 2,
         supply_limit: None,
         terms: Hash::ZERO,
-        minimum_tier: 0,
+        minimum_tier,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     }
 }
 
@@ -224,7 +231,9 @@ fn draw_customer(
         holder: name.parse().expect("a holder"),
         number: 1,
         key: keys[0].public().clone(),
-        tier: 1,
+        tier: if transit || serial % 4 > 0 { 3 } else { 1 },
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     };
     let signature = keys[0].sign(Tag::Opening, &codec::encode(&opening));

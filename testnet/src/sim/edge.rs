@@ -21,6 +21,7 @@ use super::broken::{Broken, Checked};
 use super::disk::Written;
 use super::node::Sealed;
 use super::trace::short;
+use super::workload::pay::findings;
 use super::world::{Occasion, Packet, World};
 
 /// Frames sent at once for one resend; the receiver asks again for the rest.
@@ -352,6 +353,7 @@ impl World {
                 let at_ms = self.now_ms + self.pace.between(20, 900);
                 self.plan_at(at_ms, Occasion::CustomersAnswer(node, starts));
             }
+            Event::ReconciliationBreak { .. } => self.figures.breaks += 1,
             Event::Unresolved { .. } => {
                 self.figures.unresolved += 1;
                 self.checks.unresolved.insert(node);
@@ -378,8 +380,10 @@ impl World {
         let (network, verifier) = (&self.cast.network, &self.cast.verifier);
         let input = match packet {
             Packet::Frame(bytes) => {
-                Frame::verify(&bytes, sender, receiver, network, directory, verifier)
-                    .map(|frame| Input::Frame(Box::new(frame)))
+                Frame::verify(&bytes, sender, receiver, network, directory, verifier).map(|frame| {
+                    let findings = findings(&frame);
+                    Input::Frame { frame: Box::new(frame), findings }
+                })
             }
             Packet::Returned(bytes) => {
                 Frame::verify(&bytes, receiver, sender, network, directory, verifier)
@@ -435,7 +439,7 @@ impl World {
 }
 
 fn rotations_in(input: &Input) -> Vec<SignedRotation> {
-    let Input::Frame(frame) = input else { return Vec::new() };
+    let Input::Frame { frame, .. } = input else { return Vec::new() };
     let rotated = |item: &FeedItem| match &item.statement {
         Some(Statement::Rotated(signed)) => Some(SignedRotation::clone(signed)),
         _ => None,
@@ -465,7 +469,7 @@ fn statement_text(statement: &Statement) -> String {
         Statement::TakeRefused { take, refusal, .. } => {
             return format!("TakeRefused {} ({})", short(take), refusal.code);
         }
-        Statement::Rotated(_) => None,
+        Statement::Rotated(_) | Statement::Position(_) => None,
     };
     let kind = statement.kind();
     match settlement {
@@ -498,6 +502,9 @@ fn event_text(event: &Event) -> String {
         }
         Event::Misbehaved { peer, refusal } => format!("{peer} misbehaved: {refusal}"),
         Event::Suspended { peer } => format!("{peer} is suspended"),
+        Event::ReconciliationBreak { broken } => {
+            format!("books differ from {}'s in {}", broken.peer, broken.theirs.asset)
+        }
         Event::PeerLostState { peer } => format!("{peer} has lost state"),
         Event::Recovering { reason } => format!("recovering: {reason}"),
         Event::Recovered => "recovered".to_owned(),

@@ -88,7 +88,7 @@ impl World {
         let domain = self.nodes[node].domain.clone();
         for at in &mut self.nodes {
             at.inputs.retain(|input| match input {
-                Input::Frame(frame) => *frame.from() != domain,
+                Input::Frame { frame, .. } => *frame.from() != domain,
                 Input::Notice(evidence) => *evidence.evidence().domain() != domain,
                 _ => true,
             });

@@ -163,7 +163,10 @@ fn ledger_of(kind: &EventKind) -> Option<Ubi> {
         | EventKind::AssetLocked { .. }
         | EventKind::RecoveryStarted { .. }
         | EventKind::RecoveryRecord { .. }
-        | EventKind::RecoveryDone {} => None,
+        | EventKind::RecoveryDone {}
+        | EventKind::BooksBroken { .. }
+        | EventKind::BooksExplained { .. }
+        | EventKind::NettingChanged { .. } => None,
     }
 }
 

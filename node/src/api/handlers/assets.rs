@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use quadrille_protocol::error::Code;
 use quadrille_protocol::ledger::AssetProfile;
-use quadrille_protocol::types::{Amount, Hash, Uai};
+use quadrille_protocol::types::{Amount, Bounded, Hash, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use super::super::dto::{
     AssetHolding, AssetView, Issue, ListQuery, NewAsset, Page, Providers, Receipt,
 };
 use super::super::extract::{Body, Params, Segment};
-use super::super::problem::Answered;
+use super::super::problem::{Answered, ApiError};
 use super::super::state::Shared;
 use super::super::view;
 use super::Wanted;
@@ -95,11 +96,42 @@ pub(in super::super) async fn register(
         supply_limit: new.supply_limit,
         terms: new.terms.unwrap_or(Hash::ZERO),
         minimum_tier: new.minimum_tier,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     };
     let uai = profile.uai();
     let asset = quadrille_protocol::ledger::Asset::new(profile.clone());
     api.command(Command::RegisterAsset(profile)).await?;
     Ok((StatusCode::CREATED, Json(view::asset(&domain, &uai, &asset))))
+}
+
+/// Registers an asset of another issuer with the profile that the issuer gives over the mesh.
+#[utoipa::path(post, path = "/v1/assets/{asset}/fetch", tag = "assets",
+    params(("asset" = String, Path, description = "The asset, `#` written %23")),
+    responses((status = 200, body = AssetView)))]
+pub(in super::super) async fn fetch(
+    State(api): State<Shared>,
+    Segment(uai): Segment<Uai>,
+) -> Answered<Json<AssetView>> {
+    let wanted = uai.clone();
+    let known = api.look(move |validator| {
+        let state = validator.state();
+        let asset = state.books.assets.get(&wanted);
+        (state.domain.clone(), asset.map(|asset| view::asset(&state.domain, &wanted, asset)))
+    });
+    let (domain, known) = known.await?;
+    if let Some(known) = known {
+        return Ok(Json(known));
+    }
+    if *uai.issuer() == domain {
+        return Err(ApiError::new(Code::UnknownAsset, uai.to_string()));
+    }
+    let profile = api.node.mesh.profile(&uai).await?;
+    let asset = quadrille_protocol::ledger::Asset::new(profile.clone());
+    api.command(Command::RegisterAsset(profile)).await?;
+    Ok(Json(view::asset(&domain, &uai, &asset)))
 }
 
 /// Who says that it deals in an asset, looked up over the mesh.

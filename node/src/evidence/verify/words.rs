@@ -48,7 +48,13 @@ pub(super) fn words(record: &Record) -> String {
         | Record::Recovered(_)
         | Record::Recovering { .. }
         | Record::Shown(_)
-        | Record::Restored => format!("wrote down a record of the kind {}", record.kind()),
+        | Record::Restored
+        | Record::Routed { .. }
+        | Record::TransitFee { .. }
+        | Record::TravelRule { .. }
+        | Record::Broken(_)
+        | Record::Explained(_)
+        | Record::Netting(_) => format!("wrote down a record of the kind {}", record.kind()),
     }
 }
 
@@ -87,6 +93,10 @@ fn stated(statement: &Statement) -> String {
             "has applied the refund".to_owned()
         }
         Statement::Rotated(_) => "told of its next key".to_owned(),
+        Statement::Position(told) => format!(
+            "said that with {} it had booked {} legs of {}: it owes {} and is owed {}",
+            told.with, told.count, told.asset, told.owe, told.claim
+        ),
     }
 }
 

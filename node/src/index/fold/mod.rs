@@ -86,7 +86,13 @@ impl<'a> Fold<'a> {
             | Record::TakeWaiting { .. }
             | Record::Lifted(_)
             | Record::Recovering { .. }
-            | Record::Restored => Ok(()),
+            | Record::Restored
+            | Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_) => Ok(()),
             Record::Asset(profile) => {
                 let key = Key::of(Kind::Asset).name(&profile.uai().to_string());
                 self.draft.put(key, &at.place());
@@ -171,7 +177,13 @@ impl<'a> Fold<'a> {
             | Record::Recovered(_)
             | Record::Recovering { .. }
             | Record::Shown(_)
-            | Record::Restored => Ok(()),
+            | Record::Restored
+            | Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_) => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@ mod account;
 mod balances;
 mod books;
 mod correspondent;
+mod mirror;
 mod openings;
 mod orders;
 
@@ -17,6 +18,7 @@ use crate::codec;
 use crate::crypto::hash::Tag;
 use crate::crypto::suite::{HybridSignatures, SecretKey, Suite};
 use crate::error::{Code, Fault, Refusal};
+use crate::types::Country;
 use crate::types::{
     Amount, Bounded, Domain, Hash, Network, Nonce, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
 };
@@ -58,6 +60,10 @@ fn profile() -> AssetProfile {
         supply_limit: None,
         terms: Hash::ZERO,
         minimum_tier: 0,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     }
 }
 
@@ -69,6 +75,8 @@ fn opening(number: u32) -> Opening {
         number,
         key: key(1).public().clone(),
         tier: 1,
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
         rules: Rules::default(),
     }
 }

@@ -3,10 +3,12 @@
 use super::*;
 use crate::crypto::hash::{HashLock, hash_lock};
 use crate::identity::{Revocation, RevocationReason, Rotation, SignedRevocation, SignedRotation};
+use crate::ledger::mirror::{Break, Position};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
-use crate::settlement::{Account, Agreement, Header, Leg};
+use crate::payment::{Fee, Hop, Plan, Route};
+use crate::settlement::{Account, Agreement, Header, Leg, Purpose};
 use crate::types::{AgreementNumber, Duration, OrderId, TakeId, Ubi};
 
 fn account(name: &str) -> Account {
@@ -29,12 +31,13 @@ pub(super) fn agreement() -> Agreement {
         initiator: domain("a"),
         decider: domain("b"),
         parties: Bounded::new(Agreement::parties_of(&legs)).unwrap(),
-        legs: Agreement::legs_hash(&legs, &blinding),
+        legs: Agreement::terms_hash(Purpose::Payment, &legs, None, &blinding),
         lock: hash_lock(&Preimage([9; 32])),
         deadline: Time(30_000),
     };
     assert_ne!(header.lock, HashLock::default());
-    Agreement { header, legs: Bounded::new(legs).unwrap(), blinding }
+    let legs = Bounded::new(legs).unwrap();
+    Agreement { header, purpose: Purpose::Payment, legs, enclosure: None, blinding }
 }
 
 fn rotation() -> SignedRotation {
@@ -97,6 +100,7 @@ fn notice() -> OfferNotice {
         counterparties: Bounded::new(vec![domain("b")]).unwrap(),
         notary: Some(domain("c")),
         selection_window: Duration(5),
+        receive: None,
     };
     let (offer, validator) = (OrderId([1; 32]), domain("a"));
     OfferNotice { offer, validator, version: 1, terms, remaining: Amount::new(10) }
@@ -137,7 +141,19 @@ pub(super) fn statements() -> Vec<Statement> {
         of(refunds(1)),
         Statement::Finalised { settlement: settlement(1), outcome: OutcomeKind::Settle },
         Statement::Rotated(Box::new(rotation())),
+        Statement::Position(position()),
     ]
+}
+
+fn position() -> Position {
+    Position {
+        with: domain("b"),
+        asset: uai("EUR"),
+        owe: Amount::new(7),
+        claim: Amount::ZERO,
+        count: 3,
+        digest: Hash([9; 32]),
+    }
 }
 
 pub(super) fn received() -> ReceivedFrame {
@@ -164,6 +180,10 @@ fn own_records() -> Vec<Record> {
         supply_limit: Some(Amount::new(100)),
         terms: Hash::ZERO,
         minimum_tier: 1,
+        denomination: Amount::new(1),
+        documents: Bounded::default(),
+        jurisdictions: Bounded::default(),
+        holders: Bounded::default(),
     };
     let (network, epoch) = (network(), Epoch(1));
     let (one, other) = (Said::by("c", &[locked(1)]).signed(), Said::by("c", &[locked(2)]).signed());
@@ -202,7 +222,23 @@ fn own_records() -> Vec<Record> {
         Record::Recovering { lost_height: Height(3), lost_hash: Hash([1; 32]) },
         Record::Shown(Box::new(Said::by("a", &[locked(1)]).evidence(0))),
         Record::Restored,
+        Record::Routed { payment: OrderId([2; 32]), plan: Box::new(plan()) },
+        Record::TransitFee { asset: uai("EUR"), fee: Fee { flat: Amount::new(2), ppm: 500 } },
+        Record::TravelRule { asset: uai("EUR"), threshold: Some(Amount::new(1_000)) },
+        Record::Netting(true),
+        Record::Broken(Box::new(Break { peer: domain("b"), ours: position(), theirs: position() })),
+        Record::Explained(record::Explained {
+            peer: domain("b"),
+            asset: uai("EUR"),
+            note: "a leg booked by hand".parse().unwrap(),
+        }),
     ]
+}
+
+fn plan() -> Plan {
+    let (to, asset, amount) = (account("b"), uai("EUR"), Amount::new(5));
+    let hops = vec![Hop { to, asset, amount, offer: Some(OrderId([6; 32])) }];
+    Plan::of(vec![Route { hops: Bounded::new(hops).unwrap() }]).unwrap()
 }
 
 /// Every kind of record, statements included.
@@ -238,6 +274,12 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::Recovering { .. } => 21,
         Record::Shown(_) => 22,
         Record::Restored => 23,
+        Record::Routed { .. } => 24,
+        Record::TransitFee { .. } => 25,
+        Record::TravelRule { .. } => 26,
+        Record::Netting(_) => 27,
+        Record::Broken(_) => 28,
+        Record::Explained(_) => 29,
     }
 }
 
@@ -255,5 +297,6 @@ pub(super) const fn statement_number(statement: &Statement) -> u32 {
         Statement::Decided(_) => 8,
         Statement::Finalised { .. } => 9,
         Statement::Rotated(_) => 10,
+        Statement::Position(_) => 11,
     }
 }

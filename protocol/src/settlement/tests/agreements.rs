@@ -78,8 +78,12 @@ fn the_settlements_id_binds_every_field_of_the_header() {
 
 #[test]
 fn the_hash_of_the_legs_is_blinded_and_binds_every_field() {
-    let hash = Agreement::legs_hash(&ring(), &BLINDING);
-    assert_ne!(Agreement::legs_hash(&ring(), &[7; 32]), hash, "the same legs, blinded otherwise");
+    let hash = Agreement::terms_hash(Purpose::Trade, &ring(), None, &BLINDING);
+    assert_ne!(
+        Agreement::terms_hash(Purpose::Trade, &ring(), None, &[7; 32]),
+        hash,
+        "the same legs, blinded otherwise"
+    );
     let changes: [fn(&mut Vec<Leg>); 10] = [
         |legs| legs[0].asset = uai("USD"),
         |legs| legs[0].amount = amount(6),
@@ -95,7 +99,7 @@ fn the_hash_of_the_legs_is_blinded_and_binds_every_field() {
     for change in changes {
         let mut legs = ring();
         change(&mut legs);
-        assert_ne!(Agreement::legs_hash(&legs, &BLINDING), hash);
+        assert_ne!(Agreement::terms_hash(Purpose::Trade, &legs, None, &BLINDING), hash);
         let changed = Agreement { legs: Bounded::new(legs).unwrap(), ..agreement_of(ring()) };
         refused(Code::BadAgreement, changed.check());
     }
@@ -117,7 +121,7 @@ fn the_parties_are_the_domains_of_the_legs() {
     }
     let mut nothing = agreement_of(ring());
     nothing.legs = Bounded::default();
-    nothing.header.legs = Agreement::legs_hash(&[], &BLINDING);
+    nothing.header.legs = Agreement::terms_hash(Purpose::Trade, &[], None, &BLINDING);
     refused(Code::BadAgreement, nothing.check());
 }
 

@@ -60,7 +60,7 @@ fn header_of(legs: &[Leg]) -> Header {
         initiator: domain("a"),
         decider: domain("b"),
         parties: Bounded::new(Agreement::parties_of(legs)).unwrap(),
-        legs: Agreement::legs_hash(legs, &BLINDING),
+        legs: Agreement::terms_hash(Purpose::Trade, legs, None, &BLINDING),
         lock: hash_lock(&Preimage([9; 32])),
         deadline: Time(30_000),
     }
@@ -68,7 +68,8 @@ fn header_of(legs: &[Leg]) -> Header {
 
 fn agreement_of(legs: Vec<Leg>) -> Agreement {
     let header = header_of(&legs);
-    Agreement { header, legs: Bounded::new(legs).unwrap(), blinding: BLINDING }
+    let legs = Bounded::new(legs).unwrap();
+    Agreement { header, purpose: Purpose::Trade, legs, enclosure: None, blinding: BLINDING }
 }
 
 fn settlement_of(legs: Vec<Leg>) -> Settlement {

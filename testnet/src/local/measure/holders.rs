@@ -151,6 +151,7 @@ pub(super) fn sign_trade(
         counterparties: Bounded::new(vec![taker.bank.domain.clone()])?,
         notary: None,
         selection_window: Span(0),
+        receive: None,
     };
     let (offer, offer_id) = maker.sign(ledger, Action::Offer(terms))?;
     let terms = TakeTerms {
@@ -160,6 +161,7 @@ pub(super) fn sign_trade(
         pay: AMOUNT,
         notary: None,
         expiry,
+        receive: None,
     };
     let pair = AssetPair { give: pair.give.clone(), want: pair.want.clone() };
     let (take, _) = taker.sign(ledger, Action::Take { terms, pair })?;

@@ -17,6 +17,8 @@ pub struct LedgerAudit {
     pub head: (Sequence, Hash),
     /// Free and held, per asset.
     pub balances: BTreeMap<Uai, (i128, i128)>,
+    /// The holder's KYC tier.
+    tier: u8,
     nonces: BTreeMap<Nonce, OrderId>,
 }
 
@@ -29,6 +31,8 @@ pub struct BooksAudit {
     pub claims: BTreeMap<(Domain, Uai), i128>,
     /// What we have issued and not redeemed.
     pub issued: BTreeMap<Uai, i128>,
+    /// The KYC tier that a holder needs, per asset.
+    pub tiers: BTreeMap<Uai, u8>,
 }
 
 fn units(amount: Amount) -> i128 {
@@ -55,6 +59,10 @@ impl BooksAudit {
             demand!(false, "transactions sum to zero", "{domain} {kind}: {sum} {asset}");
         }
         self.use_nonce(domain, &transaction.cause)?;
+        if let Cause::Opened(signed) = &transaction.cause {
+            let opening = &signed.opening;
+            self.ledgers.entry(opening.ubi()).or_default().tier = opening.tier;
+        }
         for entry in &transaction.entries {
             self.post_entry(domain, entry, &transaction.cause)?;
         }
@@ -109,6 +117,15 @@ impl BooksAudit {
             entry.sequence
         );
         for movement in &entry.movements {
+            let needed = self.tiers.get(&movement.asset).copied().unwrap_or_default();
+            let tier = ledger.tier;
+            demand!(
+                movement.kind != MovementKind::Credit || tier >= needed,
+                "a holder's tier allows what it receives",
+                "{domain} {}: tier {tier}, {needed} needed for {}",
+                entry.ledger,
+                movement.asset
+            );
             ledger.apply(movement).map_err(|what| {
                 Broken::safety(
                     "no balance below zero",

@@ -7,12 +7,12 @@
 mod books;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_protocol::log::{
     Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
-use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId};
+use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId, Uai};
 
 pub use books::BooksAudit;
 pub use settle::SettlementAudit;
@@ -33,6 +33,10 @@ pub struct Audit {
     pub settlements: BTreeMap<SettlementId, SettlementAudit>,
     /// Checkpoints of peers that are recorded in it.
     pub heard: BTreeMap<Domain, BTreeMap<Height, Hash>>,
+    /// Breaks with peers that nobody has explained.
+    pub breaks: BTreeSet<(Domain, Uai)>,
+    /// Whether it takes part in netting.
+    pub netting: bool,
     sent: BTreeMap<Domain, Sequence>,
     received: BTreeMap<Domain, Sequence>,
     /// What one batch has changed, for the checks between domains.
@@ -51,6 +55,8 @@ pub enum News {
     Applied(SettlementId),
     /// The reveal was written.
     Revealed(SettlementId),
+    /// A peer's position in an asset was found to differ.
+    Broke(Domain, Uai),
 }
 
 impl Audit {
@@ -63,6 +69,8 @@ impl Audit {
             books: BooksAudit::default(),
             settlements: BTreeMap::new(),
             heard: BTreeMap::new(),
+            breaks: BTreeSet::new(),
+            netting: false,
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
             news: Vec::new(),
@@ -134,12 +142,18 @@ impl Audit {
                 }
                 Ok(())
             }
-            Record::CreditLimit(_)
+            Record::Asset(profile) => {
+                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
+                Ok(())
+            }
+            Record::Routed { .. }
+            | Record::TransitFee { .. }
+            | Record::TravelRule { .. }
+            | Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
             | Record::Revoked(_)
             | Record::Rotated(_)
-            | Record::Asset(_)
             | Record::AssetLocked { .. }
             | Record::TransitLedger(_)
             | Record::Refused(_)
@@ -151,6 +165,20 @@ impl Audit {
             | Record::Lifted(_) => Ok(()),
             Record::Restored => {
                 self.restoring = false;
+                Ok(())
+            }
+            Record::Broken(broken) => {
+                let pair = (broken.peer.clone(), broken.theirs.asset.clone());
+                self.news.push(News::Broke(pair.0.clone(), pair.1.clone()));
+                self.breaks.insert(pair);
+                Ok(())
+            }
+            Record::Netting(on) => {
+                self.netting = *on;
+                Ok(())
+            }
+            Record::Explained(word) => {
+                self.breaks.remove(&(word.peer.clone(), word.asset.clone()));
                 Ok(())
             }
         }
