@@ -88,6 +88,8 @@ pub const LIVE_OFFERS: usize = 262_144;
 pub const LEDGER_ASSETS: usize = 32;
 /// Backup validators a ledger may name.
 pub const LEDGER_BACKUPS: usize = 8;
+/// Peers that an attestation of an asset may name.
+pub const ATTESTED_PEERS: usize = 512;
 /// Nonces behind the highest one that may still be used, per ledger.
 pub const NONCE_WINDOW: u64 = 64;
 /// Documents that an asset's profile may name.

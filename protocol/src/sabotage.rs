@@ -52,6 +52,14 @@ pub enum Bug {
     BreakIgnored,
     /// One leg of a netting settlement is a cent smaller than the others.
     NettingLosesACent,
+    /// What left a ledger today is not added up: a limit is passed by splitting.
+    SecondKeyBypassed,
+    /// A settlement credits a ledger that was frozen before its bank locked.
+    FrozenLedgerCredited,
+    /// Whom an asset's profile excludes may have it.
+    TransferUnrestricted,
+    /// An attestation leaves out what is set aside for offers.
+    SupplyCountedWrong,
 }
 
 impl Bug {
@@ -77,6 +85,10 @@ impl Bug {
         Bug::MirrorDrifts,
         Bug::BreakIgnored,
         Bug::NettingLosesACent,
+        Bug::SecondKeyBypassed,
+        Bug::FrozenLedgerCredited,
+        Bug::TransferUnrestricted,
+        Bug::SupplyCountedWrong,
     ];
 }
 

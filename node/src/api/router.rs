@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::access::{Access, access_to};
 use super::dto::Problem;
 use super::handlers::{
-    assets, events, hooks, ledgers, market, node, peers, positions, recovery, settlements,
+    assets, events, hooks, ledgers, market, names, node, peers, positions, recovery, settlements,
 };
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
@@ -75,9 +75,14 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(ledgers::entry_evidence))
         .routes(routes!(ledgers::freeze))
         .routes(routes!(ledgers::unfreeze))
+        .routes(routes!(names::identity, names::restore_identity))
+        .routes(routes!(names::resolve))
+        .routes(routes!(names::travel_rules))
+        .routes(routes!(names::set_travel_rule, names::end_travel_rule))
         .routes(routes!(assets::list, assets::register))
         .routes(routes!(assets::show))
         .routes(routes!(assets::providers))
+        .routes(routes!(assets::fetch))
         .routes(routes!(assets::issue))
         .routes(routes!(assets::lock))
         .routes(routes!(assets::unlock))

@@ -232,6 +232,20 @@ pub enum EventKind {
         /// Whether it is locked from here on.
         locked: bool,
     },
+    /// An asset of ours was closed.
+    #[serde(rename = "asset.closed")]
+    AssetClosed {
+        /// The asset.
+        asset: Uai,
+    },
+    /// We have attested how much of an asset there is here.
+    #[serde(rename = "asset.attested")]
+    AssetAttested {
+        /// The asset.
+        asset: Uai,
+        /// What our holders have, in minor units.
+        holders: Amount,
+    },
     /// We have lost statements and are getting them back.
     #[serde(rename = "recovery.started")]
     RecoveryStarted {
@@ -444,6 +458,10 @@ fn kinds_of(record: &Record, own: &Domain) -> Vec<EventKind> {
             note: word.note.to_string(),
         }],
         Record::Netting(on) => vec![EventKind::NettingChanged { on: *on }],
+        Record::AssetClosed(asset) => vec![EventKind::AssetClosed { asset: asset.clone() }],
+        Record::Attested(said) => {
+            vec![EventKind::AssetAttested { asset: said.asset.clone(), holders: said.holders }]
+        }
     }
 }
 
@@ -472,7 +490,8 @@ fn of_transaction(transaction: &Transaction) -> Vec<EventKind> {
         | Cause::Traded { .. }
         | Cause::OfferEnded { .. }
         | Cause::TakeEnded { .. }
-        | Cause::PaymentEnded { .. } => None,
+        | Cause::PaymentEnded { .. }
+        | Cause::KeyReplaced(_) => None,
     };
     events.extend(outcome.map(|(settlement, outcome)| EventKind::SettlementFinal {
         settlement,

@@ -95,6 +95,8 @@ tags! {
     Identity b"quadrille/ident\0";
     /// A leg as booked, one summand of what two banks compare.
     Booked b"quadrille/booked";
+    /// The proof that a holder has the key that replaces a lost one.
+    Replacement b"quadrille/replac";
 }
 
 /// The SHA-256 of `tag`'s prefix and, for each part, its length (`u64`, little-endian) and bytes.

@@ -104,6 +104,17 @@ codes! {
     1423 NonceTooFar "nonce too far ahead", "Use a nonce at most 64 above the highest used.";
     1424 IssueNameUsed "name of this issue stands for another one",
         "Give a new issue a new name (--id, Idempotency-Key).";
+    1425 AssetClosed "asset is closed", "Nothing more of it can be issued; use another asset.";
+    1426 AssetOutstanding "some of the asset is still outstanding",
+        "Have what is left redeemed first; `quadrille asset show` says where it is.";
+    1427 NotDenominated "not a multiple of the asset's denomination",
+        "Use a multiple of the denomination in the message.";
+    1428 JurisdictionNotPermitted "holder's jurisdiction may not have this asset",
+        "See the asset's profile for the jurisdictions it permits.";
+    1429 HolderNotPermitted "holders of this domain may not have this asset",
+        "See the asset's profile for the domains it permits.";
+    1430 SupplyMismatch "attestations of the asset do not agree",
+        "Have the domains in the message attest again; if it stays, ask them why.";
 
     1501 UnknownOffer "no such live offer", "Look at the book again.";
     1502 OfferExpired "offer has expired", "Look at the book again.";

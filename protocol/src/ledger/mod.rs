@@ -7,6 +7,8 @@ pub mod correspondent;
 pub mod mirror;
 pub mod opening;
 pub mod order;
+pub mod replacement;
+pub mod supply;
 pub mod transaction;
 
 pub use account::Ledger;
@@ -16,6 +18,8 @@ pub use correspondent::Correspondent;
 pub use mirror::{Mirror, Position, Tally};
 pub use opening::{Opening, SignedOpening, VerifiedOpening};
 pub use order::{Action, Order, Payment, SignedOrder, VerifiedOrder};
+pub use replacement::{KeyReplaced, Replacement, SignedReplacement, VerifiedReplacement};
+pub use supply::{Attestation, Supply};
 pub use transaction::{Cause, Transaction};
 
 #[cfg(test)]

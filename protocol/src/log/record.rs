@@ -17,6 +17,7 @@ use crate::identity::SignedRevocation;
 use crate::identity::SignedRotation;
 use crate::ledger::asset::AssetProfile;
 use crate::ledger::mirror::{Break, Position};
+use crate::ledger::supply::Attestation;
 use crate::ledger::transaction::Transaction;
 use crate::limits;
 use crate::market::WaitingTake;
@@ -124,6 +125,10 @@ pub enum Record {
     Broken(Box<Break>),
     /// The operator has explained a break.
     Explained(Explained),
+    /// The issuer closed an asset of which nothing was left: nothing is issued any more.
+    AssetClosed(Uai),
+    /// How much of an asset there is here.
+    Attested(Box<Attestation>),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -220,8 +225,10 @@ pub struct TakeRequest {
     pub amount: Amount,
     /// How much the taker pays for it.
     pub pay: Amount,
-    /// Where the taker pays from and receives.
+    /// Where the taker pays from, and receives unless it says otherwise.
     pub account: Account,
+    /// Where the taker receives, when that is not the ledger that pays.
+    pub receive: Option<Account>,
     /// When the taker loses interest.
     pub expiry: Time,
 }
@@ -457,6 +464,8 @@ impl Record {
             Record::Netting(_) => "Netting",
             Record::Broken(_) => "Broken",
             Record::Explained(_) => "Explained",
+            Record::AssetClosed(_) => "AssetClosed",
+            Record::Attested(_) => "Attested",
         }
     }
 }

@@ -139,7 +139,8 @@ fn needs_of(record: &Record) -> Vec<(SettlementId, Word)> {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => return Vec::new(),
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => return Vec::new(),
         },
         _ => return Vec::new(),
     };

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::identity::VerifiedCertificate;
 use crate::identity::VerifiedRevocation;
 use crate::identity::VerifiedRotation;
-use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder};
+use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder, VerifiedReplacement};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
 use crate::payment::{Fee, Finding, Plan};
 use crate::settlement::{Account, Header};
@@ -129,6 +129,17 @@ pub enum Command {
         amount: Amount,
         /// The operator's name for this issue, hashed: repeated, it happens once.
         name: Option<Hash>,
+    },
+    /// Close an asset of ours of which nothing is outstanding, for good.
+    CloseAsset(Uai),
+    /// Write down how much of an asset there is here.
+    AttestAsset(Uai),
+    /// Give a ledger another key, because its holder has lost it.
+    ReplaceKey {
+        /// What the holder signed with the new key.
+        replacement: Box<VerifiedReplacement>,
+        /// Why, in the bank's words.
+        reason: Detail,
     },
     /// Freeze a ledger.
     Freeze(Ubi),

@@ -18,6 +18,7 @@
 mod adopt;
 mod agree;
 mod apply;
+mod assets;
 mod book;
 mod commands;
 mod draft;

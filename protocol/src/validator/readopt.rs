@@ -133,7 +133,9 @@ impl State {
             | Record::TravelRule { .. }
             | Record::Broken(_)
             | Record::Explained(_)
-            | Record::Netting(_) => true,
+            | Record::Netting(_)
+            | Record::AssetClosed(_)
+            | Record::Attested(_) => true,
             Record::Routed { payment, .. } => self.payments.contains_key(payment),
         }
     }
@@ -144,7 +146,8 @@ impl State {
             | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
-            | Cause::PaymentEnded { .. } => true,
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => true,
             Cause::Ordered(order) => match &order.order().action {
                 Action::Cancel { offer } => self.offers.contains_key(offer),
                 Action::Pay(_)

@@ -99,11 +99,11 @@ impl Validator {
         let (payments, declined) = self.carried_by(id);
         self.book_outcome(now, id, OutcomeKind::Refund)?;
         self.watch_query(now, id, header.deadline);
-        self.payments_failed(now, &payments, declined.as_ref(), reason)
+        self.payments_failed(now, &payments, declined, reason)
     }
 
     /// The orders of ours that `id` carries, and who would not lock for it.
-    fn carried_by(&self, id: SettlementId) -> (Vec<OrderId>, Option<Domain>) {
+    fn carried_by(&self, id: SettlementId) -> (Vec<OrderId>, Option<(Domain, Code)>) {
         let Some(known) = self.state.settlements.get(&id) else { return (Vec::new(), None) };
         let own = known.legs.iter().filter(|leg| leg.from.domain == self.state.domain);
         (own.filter_map(|leg| leg.order).collect(), known.declined.clone())
@@ -290,9 +290,7 @@ impl Validator {
         self.event(Event::Final { id, outcome: kind });
         match kind {
             OutcomeKind::Settle => Ok(()),
-            OutcomeKind::Refund => {
-                self.payments_failed(now, &payments, declined.as_ref(), Code::TimedOut)
-            }
+            OutcomeKind::Refund => self.payments_failed(now, &payments, declined, Code::TimedOut),
         }
     }
 

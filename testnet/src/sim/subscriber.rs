@@ -161,6 +161,8 @@ fn ledger_of(kind: &EventKind) -> Option<Ubi> {
         | EventKind::MemberRevoked { .. }
         | EventKind::AssetRegistered { .. }
         | EventKind::AssetLocked { .. }
+        | EventKind::AssetClosed { .. }
+        | EventKind::AssetAttested { .. }
         | EventKind::RecoveryStarted { .. }
         | EventKind::RecoveryRecord { .. }
         | EventKind::RecoveryDone {}

@@ -41,7 +41,7 @@ pub enum EventKind {
     /// A credit limit was set.
     #[serde(rename = "trust.changed")]
     TrustChanged,
-    /// An asset was registered, locked or unlocked.
+    /// An asset was registered, locked, unlocked, closed or attested.
     #[serde(rename = "asset.changed")]
     AssetChanged,
     /// A member was admitted, rotated its key, or was revoked.
@@ -222,7 +222,8 @@ pub struct EventView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub asset: Option<Uai>,
-    /// The amount left of an offer, or the limit that was set, in minor units.
+    /// The amount left of an offer, the limit that was set, or what holders here have of an
+    /// asset that was attested, in minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub amount: Option<Amount>,

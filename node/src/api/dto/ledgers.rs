@@ -1,7 +1,8 @@
 //! Ledgers and their entries.
 
 use quadrille_protocol::types::{
-    Amount, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
+    Amount, Country, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId, Time,
+    Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -58,6 +59,13 @@ pub struct LedgerView {
     pub suite: u8,
     /// The holder's KYC tier.
     pub tier: u8,
+    /// Where the holder is resident or incorporated (ISO 3166-1); `null` where that is not said.
+    #[schema(value_type = Option<String>, example = "DE")]
+    pub jurisdiction: Option<Country>,
+    /// The salted hash of the holder's personal data, which the bank keeps sealed; `null` for
+    /// none.
+    #[schema(value_type = Option<String>)]
+    pub identity: Option<Hash>,
     /// The rules.
     pub rules: RulesView,
     /// What is on it, per asset.
@@ -130,7 +138,7 @@ pub struct EntryView {
     #[schema(value_type = String)]
     pub time: Time,
     /// Why, in a word: opened, ordered, issued, frozen, unfrozen, settled, refunded, traded,
-    /// offer ended, take ended, payment ended.
+    /// offer ended, take ended, payment ended, key replaced.
     #[schema(example = "settled")]
     pub cause: String,
     /// The order behind it, where there is one.

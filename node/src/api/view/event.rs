@@ -94,6 +94,17 @@ pub(crate) fn event(event: &Event) -> EventView {
             what: Some(if *locked { "locked" } else { "unlocked" }.to_owned()),
             ..blank(EventKind::AssetChanged)
         },
+        Was::AssetClosed { asset } => EventView {
+            asset: Some(asset.clone()),
+            what: Some("closed".to_owned()),
+            ..blank(EventKind::AssetChanged)
+        },
+        Was::AssetAttested { asset, holders } => EventView {
+            asset: Some(asset.clone()),
+            what: Some("attested".to_owned()),
+            amount: Some(*holders),
+            ..blank(EventKind::AssetChanged)
+        },
         Was::RecoveryStarted { lost_height } => EventView {
             what: Some(format!("up to height {lost_height}")),
             ..blank(EventKind::RecoveryStarted)

@@ -18,7 +18,7 @@ use quadrille_protocol::ledger::correspondent::Correspondent;
 use quadrille_protocol::ledger::opening::DailyLimit;
 use quadrille_protocol::ledger::transaction::{Movement, MovementKind as Moved};
 use quadrille_protocol::ledger::{Asset, Ledger, account};
-use quadrille_protocol::types::{Domain, Uai, Ubi};
+use quadrille_protocol::types::{Country, Domain, Hash, Uai, Ubi};
 use quadrille_protocol::validator::Validator;
 
 use super::dto::{
@@ -67,6 +67,8 @@ pub(super) fn ledger(ubi: Ubi, number: u32, ledger: &Ledger) -> LedgerView {
         key: ledger.key,
         suite: parameters.suite.number(),
         tier: parameters.tier,
+        jurisdiction: Some(parameters.jurisdiction).filter(|here| *here != Country::UNKNOWN),
+        identity: Some(parameters.identity).filter(|hash| *hash != Hash::ZERO),
         rules: RulesView {
             assets: parameters.assets.to_vec(),
             daily_limits: parameters.daily_limits.iter().map(limit).collect(),
@@ -93,7 +95,8 @@ pub(super) fn entry(row: &EntryRow) -> EntryView {
         | EntryCause::Unfrozen
         | EntryCause::Settled(_)
         | EntryCause::Refunded(_)
-        | EntryCause::Traded { .. } => None,
+        | EntryCause::Traded { .. }
+        | EntryCause::KeyReplaced => None,
     };
     EntryView {
         sequence: row.sequence,

@@ -179,7 +179,8 @@ impl<'a> Case<'a> {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => false,
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => false,
         };
         if !about {
             return Err(known.foreign("it books something else"));

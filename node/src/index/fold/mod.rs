@@ -92,7 +92,13 @@ impl<'a> Fold<'a> {
             | Record::TravelRule { .. }
             | Record::Broken(_)
             | Record::Explained(_)
-            | Record::Netting(_) => Ok(()),
+            | Record::Netting(_)
+            | Record::AssetClosed(_) => Ok(()),
+            Record::Attested(said) => {
+                let key = Key::of(Kind::Attested).name(&said.asset.to_string());
+                self.draft.put(key, &at.place());
+                Ok(())
+            }
             Record::Asset(profile) => {
                 let key = Key::of(Kind::Asset).name(&profile.uai().to_string());
                 self.draft.put(key, &at.place());
@@ -183,7 +189,9 @@ impl<'a> Fold<'a> {
             | Record::TravelRule { .. }
             | Record::Broken(_)
             | Record::Explained(_)
-            | Record::Netting(_) => Ok(()),
+            | Record::Netting(_)
+            | Record::AssetClosed(_)
+            | Record::Attested(_) => Ok(()),
         }
     }
 

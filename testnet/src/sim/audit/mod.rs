@@ -5,16 +5,19 @@
 //! 4. No rule in here takes a time.
 
 mod books;
+mod rules;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quadrille_protocol::ledger::Attestation;
 use quadrille_protocol::log::{
     Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId, Uai};
 
 pub use books::BooksAudit;
+use rules::RulesAudit;
 pub use settle::SettlementAudit;
 
 use super::broken::{Broken, Checked};
@@ -29,6 +32,8 @@ pub struct Audit {
     pub head: (Height, Hash),
     /// Its books.
     pub books: BooksAudit,
+    /// What holders and issuers have laid down.
+    rules: RulesAudit,
     /// Its settlements.
     pub settlements: BTreeMap<SettlementId, SettlementAudit>,
     /// Checkpoints of peers that are recorded in it.
@@ -67,6 +72,7 @@ impl Audit {
             domain,
             head: (Height(0), Hash::ZERO),
             books: BooksAudit::default(),
+            rules: RulesAudit::default(),
             settlements: BTreeMap::new(),
             heard: BTreeMap::new(),
             breaks: BTreeSet::new(),
@@ -106,9 +112,19 @@ impl Audit {
         match record {
             Record::Transaction(transaction) => {
                 self.books.post(&self.domain, transaction)?;
+                self.rules.read(&self.domain, transaction, !self.recovering)?;
                 self.settle_transaction(transaction)
             }
-            Record::Statement(statement) => self.read_own(statement),
+            Record::Statement(statement) => {
+                self.read_promise(statement)?;
+                self.read_own(statement)
+            }
+            Record::Asset(profile) => {
+                self.rules.note_asset(profile);
+                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
+                Ok(())
+            }
+            Record::Attested(said) => self.read_attestation(said),
             Record::Received(frame) => self.read_received(frame),
             Record::Queried(question) => {
                 self.note_header(&question.header);
@@ -142,10 +158,6 @@ impl Audit {
                 }
                 Ok(())
             }
-            Record::Asset(profile) => {
-                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
-                Ok(())
-            }
             Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
@@ -162,7 +174,8 @@ impl Audit {
             | Record::OfferClosed(_)
             | Record::Book(_)
             | Record::Suspended(_)
-            | Record::Lifted(_) => Ok(()),
+            | Record::Lifted(_)
+            | Record::AssetClosed(_) => Ok(()),
             Record::Restored => {
                 self.restoring = false;
                 Ok(())
@@ -182,6 +195,43 @@ impl Audit {
                 Ok(())
             }
         }
+    }
+
+    /// What an attestation says that holders have is what the ledgers add up to.
+    fn read_attestation(&self, said: &Attestation) -> Checked {
+        let domain = &self.domain;
+        let has = |ledger: &books::LedgerAudit| {
+            ledger.balances.get(&said.asset).map_or(0, |(free, held)| free + held)
+        };
+        let counted: i128 = self.books.ledgers.values().map(has).sum();
+        let units = i128::try_from(said.holders.units()).unwrap_or(i128::MAX);
+        demand!(
+            units == counted && said.check().is_ok(),
+            "an attestation is the sum of the ledgers",
+            "{domain} attests {units} of {}, its ledgers have {counted}",
+            said.asset
+        );
+        Ok(())
+    }
+
+    /// No ledger that is frozen or closed is newly bound, on either side.
+    fn read_promise(&self, statement: &Statement) -> Checked {
+        let legs = match statement {
+            Statement::Agreed(agreement) => &agreement.legs[..],
+            Statement::Locked(id) => {
+                let known = self.settlements.get(id);
+                known.filter(|known| !known.locked).map_or(&[][..], |known| &known.legs[..])
+            }
+            _ => &[],
+        };
+        if self.recovering {
+            return Ok(());
+        }
+        let accounts = legs.iter().flat_map(|leg| [&leg.from, &leg.to]);
+        for account in accounts.filter(|account| account.domain == self.domain) {
+            self.rules.check_open(&self.domain, &account.ledger, statement.kind())?;
+        }
+        Ok(())
     }
 
     /// One of our own lost records, given back. It was held against the rules when it was first

@@ -286,7 +286,8 @@ impl Audit {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => Ok(()),
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => Ok(()),
         }
     }
 
