@@ -1,7 +1,8 @@
 //! Ledgers and their entries.
 
 use quadrille_protocol::types::{
-    Amount, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
+    Amount, Country, Detail, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId,
+    Time, Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -58,6 +59,9 @@ pub struct LedgerView {
     pub suite: u8,
     /// The holder's KYC tier.
     pub tier: u8,
+    /// Where the holder is resident or incorporated: two capital letters, ZZ where unknown.
+    #[schema(value_type = String, example = "DE")]
+    pub jurisdiction: Country,
     /// The rules.
     pub rules: RulesView,
     /// What is on it, per asset.
@@ -115,6 +119,17 @@ pub struct BalanceView {
     /// What is set aside under offers, takes and settlements, in minor units.
     #[schema(value_type = String)]
     pub held: Amount,
+}
+
+/// Another key for a ledger whose holder has lost its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// The holder's proof (`SignedReplacement`), its canonical bytes in hexadecimal.
+    pub bytes: String,
+    /// Why, in the bank's words; it stands in the ledger. At most 240 bytes.
+    #[schema(value_type = String)]
+    pub reason: Detail,
 }
 
 /// One entry of a ledger.

@@ -25,7 +25,7 @@ mod node;
 mod peers;
 mod settlements;
 
-pub use assets::{AssetHolding, AssetView, Issue, NewAsset, Providers};
+pub use assets::{AssetHolding, AssetPlace, AssetView, DocumentView, Issue, NewAsset, Providers};
 pub use common::{
     Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
 };
@@ -33,7 +33,7 @@ pub use events::{EventKind, EventView};
 pub use hooks::{NewSubscription, SubscriptionState, SubscriptionView};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
-    MovementView, RulesView,
+    MovementView, NewKey, RulesView,
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
 pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status};
