@@ -173,7 +173,7 @@ pub fn correspondents(state: &State) -> Result<(), Fault> {
 /// A fault that names the peer and the asset.
 pub fn exposure(state: &State) -> Result<(), Fault> {
     for ((peer, asset), correspondent) in &state.books.correspondents {
-        let total = correspondent.claim.plus(correspondent.reserved).unwrap_or(Amount::MAX);
+        let total = correspondent.exposure();
         if total > correspondent.limit {
             let limit = correspondent.limit;
             let what = format!("exposure to {peer}: {total} {asset}, limit {limit}");

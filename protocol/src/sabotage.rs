@@ -46,6 +46,12 @@ pub enum Bug {
     SubscriptionGap,
     /// An answer about a name is used beyond its life.
     NameCachedTooLong,
+    /// What comes in from a peer is booked twice.
+    MirrorDrifts,
+    /// A break of the books does not stop new exposure.
+    BreakIgnored,
+    /// One leg of a netting settlement is a cent smaller than the others.
+    NettingLosesACent,
     /// What left a ledger today is not added up: a limit is passed by splitting.
     SecondKeyBypassed,
     /// A settlement credits a ledger that was frozen before its bank locked.
@@ -76,6 +82,9 @@ impl Bug {
         Bug::EnclosureNotBound,
         Bug::TierSkippedOnRoute,
         Bug::SubscriptionGap,
+        Bug::MirrorDrifts,
+        Bug::BreakIgnored,
+        Bug::NettingLosesACent,
         Bug::SecondKeyBypassed,
         Bug::FrozenLedgerCredited,
         Bug::TransferUnrestricted,

@@ -113,11 +113,14 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         | Code::UnknownOrder
         | Code::UnknownGateway
         | Code::UnknownToken
+        | Code::NameUnknown
+        | Code::IdentityMissing
         | Code::UnknownSubscription
         | Code::NoSuchRecord => StatusCode::NOT_FOUND,
         Code::WrongKey | Code::NotIssuer | Code::NotYours | Code::NotPermitted => {
             StatusCode::FORBIDDEN
         }
+        Code::NameClosed | Code::IdentityLost => StatusCode::GONE,
         Code::LedgerExists
         | Code::AssetExists
         | Code::LedgerFrozen
@@ -134,6 +137,8 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         | Code::BatchFull
         | Code::Overloaded
         | Code::TooManySubscribers
+        | Code::NameUnreachable
+        | Code::ScreeningSilent
         | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         Code::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::WrongContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -20,7 +20,9 @@ use utoipa_axum::routes;
 
 use super::access::{Access, access_to};
 use super::dto::Problem;
-use super::handlers::{assets, events, hooks, ledgers, market, node, peers, recovery, settlements};
+use super::handlers::{
+    assets, events, hooks, ledgers, market, names, node, peers, recovery, settlements,
+};
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
 use super::{admit, dto};
@@ -73,10 +75,15 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(ledgers::entry_evidence))
         .routes(routes!(ledgers::freeze))
         .routes(routes!(ledgers::unfreeze))
+        .routes(routes!(names::identity, names::restore_identity))
+        .routes(routes!(names::resolve))
+        .routes(routes!(names::travel_rules))
+        .routes(routes!(names::set_travel_rule, names::end_travel_rule))
         .routes(routes!(ledgers::replace_key))
         .routes(routes!(assets::list, assets::register))
         .routes(routes!(assets::show))
         .routes(routes!(assets::providers))
+        .routes(routes!(assets::fetch))
         .routes(routes!(assets::issue))
         .routes(routes!(assets::lock))
         .routes(routes!(assets::unlock))

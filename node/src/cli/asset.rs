@@ -4,7 +4,7 @@ use clap::Subcommand;
 use quadrille_protocol::crypto::hash::{Tag, hash};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
-use quadrille_protocol::types::{Amount, AssetCode, Country, Detail, Domain, Hash};
+use quadrille_protocol::types::{Amount, AssetCode, Country, Detail, Domain, Hash, Uai};
 use sha2::{Digest, Sha256};
 
 use super::amount::{Assets, read_number, write_number};
@@ -28,6 +28,16 @@ pub(super) enum Command {
 An asset of another issuer must be registered with the very same values as there: they are part of
 its identifier.")]
     Register(Box<Register>),
+    /// Make another issuer's asset known to the node, with the profile that the issuer gives
+    #[command(after_help = "Examples:
+  quadrille asset fetch EUR:bank-b.example#0011223344556677
+The issuer is asked over the mesh. Its answer counts only if its hash is in the identifier.")]
+    Fetch {
+        /// The asset, with its whole identifier
+        asset: Uai,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// List the assets that the node knows
     #[command(after_help = "Examples:
   quadrille asset list
@@ -162,6 +172,11 @@ pub(super) struct Register {
 pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Register(register) => register.run(output),
+        Command::Fetch { asset, connection } => {
+            let client = connection.client()?;
+            let known = converse(async { Ok(client.fetch_asset(asset).await?) })?;
+            output.done(&known, format!("{} is {}", known.asset, known.name))
+        }
         Command::List { limit, connection } => {
             let client = connection.client()?;
             list(&converse(async { Ok(client.assets(*limit).await?) })?, output)

@@ -136,7 +136,7 @@ fn exit_of(code: Code) -> Exit {
         | Code::AmbiguousAsset
         | Code::TooManyDecimals => Exit::Usage,
         // What a user types is read by the protocol's own types.
-        code if (1005..=1016).contains(&code.number()) => Exit::Usage,
+        code if (1005..=1017).contains(&code.number()) => Exit::Usage,
         _ => Exit::Refused,
     }
 }

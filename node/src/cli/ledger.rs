@@ -1,5 +1,7 @@
 //! `quadrille ledger`.
 
+mod identity;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -24,6 +26,7 @@ use crate::armour::{self, Kind};
 use crate::client::{Client, new_id};
 use crate::signer::passphrase;
 use crate::wallet::Wallet;
+use quadrille_protocol::policy::identity::Identity;
 
 /// Largest signed opening.
 const OPENING_BYTES: usize = limits::ORDER_BYTES;
@@ -34,9 +37,12 @@ pub(super) enum Command {
     #[command(after_help = "Examples:
   quadrille ledger open alice@bank-a.example --wallet ~/wallet
   quadrille ledger open alice@bank-a.example --wallet ~/wallet --network demo --out alice.json
+  quadrille ledger open alice@bank-a.example --wallet ~/wallet --identity me.json --jurisdiction DE
   quadrille ledger approve alice.json
 With an operator's token both happen at once; with --out the signed opening is only written to a
-file, for the bank to approve.")]
+file, for the bank to approve.
+The identity is a person as IVMS101 has it, in JSON. The holder signs its salted hash; the data
+themselves stay at the bank, sealed. With --out they are written beside, to FILE.identity.")]
     Open(Box<Open>),
     /// Approve an opening that a holder has signed
     #[command(after_help = "Examples:
@@ -44,6 +50,23 @@ file, for the bank to approve.")]
     Approve {
         /// The file that `ledger open --out` has written
         file: PathBuf,
+        /// The holder's data, which `ledger open --identity --out` has written
+        #[arg(long, value_name = "FILE")]
+        identity: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show the personal data of a ledger's holder, or put them back
+    #[command(after_help = "Examples:
+  quadrille ledger identity ubi:7f… --token-file operator.token
+  quadrille ledger identity ubi:7f… --restore alice.json.identity
+Every look is written to the node's log.")]
+    Identity {
+        /// The ledger: ubi:…, or its holder
+        ledger: String,
+        /// Put the data in this file back into the node's vault
+        #[arg(long, value_name = "FILE")]
+        restore: Option<PathBuf>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -137,6 +160,12 @@ pub(super) struct Open {
     /// The holder's KYC tier, as the bank grants it
     #[arg(long, default_value_t = 1)]
     tier: u8,
+    /// A file with who the holder is: a person as IVMS101 has it, in JSON
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Where the holder is resident or incorporated: ISO 3166-1, like DE
+    #[arg(long, value_name = "COUNTRY")]
+    jurisdiction: Option<Country>,
     /// Only write the signed opening to this file, for the bank to approve
     #[arg(long, value_name = "FILE", requires = "network")]
     out: Option<PathBuf>,
@@ -164,12 +193,16 @@ struct Readable {
 pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Open(open) => open.run(output),
-        Command::Approve { file, connection } => {
+        Command::Approve { file, identity, connection } => {
             let bytes = armour::load(Kind::LedgerOpening, file)?;
             let signed = codec::decode::<SignedOpening, OPENING_BYTES>(&bytes)?;
+            let identity = identity.as_deref().map(identity::load).transpose()?;
             let client = connection.client()?;
-            let receipt = converse(async { Ok(client.open_ledger(&signed).await?) })?;
-            opened(&signed.opening, &receipt, output)
+            let open = async { Ok(client.open_ledger_of(&signed, identity).await?) };
+            opened(&signed.opening, &converse(open)?, output)
+        }
+        Command::Identity { ledger, restore, connection } => {
+            identity::run(&connection.client()?, ledger, restore.as_deref(), output)
         }
         Command::List { holder, limit, connection } => {
             let client = connection.client()?;
@@ -228,27 +261,42 @@ impl Open {
         let prompt = format!("Passphrase of the wallet, for {}: ", self.holder);
         let secret = passphrase::read(self.wallet.passphrase_file.as_deref(), &prompt)?;
         let key = wallet.unlock(&self.holder, &secret)?;
+        let identity = self.identity.as_deref().map(identity::draw).transpose()?;
         let opening = Opening {
             network,
             holder: self.holder.clone(),
             number: self.number,
             key: holder.key,
             tier: self.tier,
-            jurisdiction: Country::UNKNOWN,
-            identity: Hash::ZERO,
+            jurisdiction: self.jurisdiction(identity.as_ref()),
+            identity: identity.as_ref().map_or(Hash::ZERO, Identity::hash),
             rules: Rules::default(),
         };
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));
         let signed = SignedOpening { opening, signature };
         wallet.note_ledger(&signed.opening)?;
+        let view = identity.as_ref().map(identity::view).transpose()?;
         match (&self.out, client) {
-            (Some(path), _) => written(path, &signed, output),
+            (Some(path), _) => {
+                if let Some(view) = &view {
+                    identity::save(path, view)?;
+                }
+                written(path, &signed, output)
+            }
             (None, Some(client)) => {
-                let receipt = converse(async { Ok(client.open_ledger(&signed).await?) })?;
-                opened(&signed.opening, &receipt, output)
+                let open = async { Ok(client.open_ledger_of(&signed, view).await?) };
+                opened(&signed.opening, &converse(open)?, output)
             }
             (None, None) => Err(Failure::usage("--out needs --network")),
         }
+    }
+}
+
+impl Open {
+    /// As said, else where the holder's data have it.
+    fn jurisdiction(&self, identity: Option<&Identity>) -> Country {
+        let named = identity.and_then(|identity| identity.person.country());
+        self.jurisdiction.or(named).unwrap_or(Country::UNKNOWN)
     }
 }
 
@@ -329,7 +377,7 @@ fn show(view: &LedgerView, assets: &Assets, output: Output) -> Result<(), Failur
             ("holder", format!("{} (number {}, tier {})", view.holder, view.number, view.tier)),
             ("status", status(view.status).to_owned()),
             ("balances", balances),
-            ("jurisdiction", view.jurisdiction.to_string()),
+            ("jurisdiction", or_dash(view.jurisdiction.as_ref())),
             ("assets", listed(&view.rules.assets, "all")),
             ("daily limits", limits(view, assets)),
             ("second key", or_dash(view.rules.second_key.as_ref())),

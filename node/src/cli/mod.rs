@@ -23,6 +23,7 @@ mod hook;
 mod init;
 mod ledger;
 mod log;
+mod name;
 mod offer;
 mod order;
 mod output;
@@ -37,6 +38,7 @@ mod status;
 mod submit;
 mod token;
 mod trade;
+mod travel;
 mod trust;
 mod watch;
 
@@ -95,6 +97,11 @@ enum Command {
     /// Ledgers: open, list, show, entries
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// What a holder's bank says of a name: ledger, assets, tier
+    Name(name::Arguments),
+    /// The travel rule: from which amount on payments say who pays whom
+    #[command(subcommand)]
+    TravelRule(travel::Command),
     /// Offers: create, list, cancel, take
     #[command(subcommand)]
     Offer(offer::Command),
@@ -191,6 +198,8 @@ impl Command {
             Self::Asset(command) => asset::run(&command, output),
             Self::Holder(command) => holder::run(&command, output),
             Self::Ledger(command) => ledger::run(&command, output),
+            Self::Name(arguments) => name::run(&arguments, output),
+            Self::TravelRule(command) => travel::run(&command, output),
             Self::Offer(command) => offer::run(&command, output),
             Self::Pay(arguments) => pay::run(&arguments, output),
             Self::Order(arguments) => order::run(&arguments, output),

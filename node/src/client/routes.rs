@@ -11,10 +11,11 @@ use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::api::dto::{
-    Armour, AssetView, BookEntry, CheckpointView, EntryView, GatewayView, Issue, LedgerSummary,
-    LedgerView, LogHead, LogLevel, MemberView, NewAsset, NewSubscription, OfferView, OrderView,
-    PeerView, Providers, Receipt, RecoveryView, SettlementState, SettlementSummary, SettlementView,
-    SignedBytes, Status, SubscriptionView, TrustLimit, TrustLine,
+    Armour, AssetView, BookEntry, CheckpointView, EntryView, GatewayView, IdentityReceipt,
+    IdentityView, Issue, LedgerSummary, LedgerView, LogHead, LogLevel, MemberView, NameView,
+    NewAsset, NewLedger, NewSubscription, OfferView, OrderView, PeerView, Providers, Receipt,
+    RecoveryView, SettlementState, SettlementSummary, SettlementView, SignedBytes, Status,
+    SubscriptionView, TravelRuleView, TravelThreshold, TrustLimit, TrustLine,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -57,7 +58,16 @@ impl Client {
 
     /// Opens a ledger: the bank's approval of a holder's signed opening.
     pub async fn open_ledger(&self, opening: &SignedOpening) -> Answer<Receipt> {
-        let body = SignedBytes { bytes: hex::encode(codec::encode(opening)) };
+        self.open_ledger_of(opening, None).await
+    }
+
+    /// As [`Client::open_ledger`], with the holder's data where the opening names their hash.
+    pub async fn open_ledger_of(
+        &self,
+        opening: &SignedOpening,
+        identity: Option<IdentityView>,
+    ) -> Answer<Receipt> {
+        let body = NewLedger { bytes: hex::encode(codec::encode(opening)), identity };
         self.call(Method::POST, &["v1", "ledgers"]).body(&body).answer().await
     }
 
@@ -91,6 +101,56 @@ impl Client {
     pub async fn freeze(&self, ledger: &Ubi, frozen: bool, id: &str) -> Answer<Receipt> {
         let verb = if frozen { "freeze" } else { "unfreeze" };
         self.call(Method::POST, &["v1", "ledgers", &text(ledger), verb]).once(id).answer().await
+    }
+
+    /// The personal data of a ledger's holder.
+    pub async fn identity(&self, ledger: &Ubi) -> Answer<IdentityView> {
+        self.get(&["v1", "ledgers", &text(ledger), "identity"]).await
+    }
+
+    /// Puts the data of a ledger's holder back into the node's vault.
+    pub async fn restore_identity(
+        &self,
+        ledger: &Ubi,
+        identity: &IdentityView,
+    ) -> Answer<IdentityReceipt> {
+        let path = ["v1", "ledgers", &text(ledger), "identity"];
+        self.call(Method::PUT, &path).body(identity).answer().await
+    }
+
+    /// What a holder's bank says of the name. With `fresh` it is asked again.
+    pub async fn name(
+        &self,
+        holder: &Holder,
+        asset: Option<&Uai>,
+        fresh: bool,
+    ) -> Answer<NameView> {
+        let mut call = self.call(Method::GET, &["v1", "names", &text(holder)]);
+        if let Some(asset) = asset {
+            call = call.query("asset", &text(asset));
+        }
+        call.query("fresh", if fresh { "true" } else { "false" }).answer().await
+    }
+
+    /// From which amounts on payments need the travel rule's data.
+    pub async fn travel_rules(&self) -> Answer<Vec<TravelRuleView>> {
+        self.get(&["v1", "travel-rule"]).await
+    }
+
+    /// Asks for the travel rule's data from an amount on; `None` for never.
+    pub async fn set_travel_rule(&self, asset: &Uai, from: Option<Amount>) -> Answer<Receipt> {
+        let path = ["v1", "travel-rule", &text(asset)];
+        match from {
+            Some(from) => {
+                self.call(Method::PUT, &path).body(&TravelThreshold { from }).answer().await
+            }
+            None => self.call(Method::DELETE, &path).answer().await,
+        }
+    }
+
+    /// Registers an asset of another issuer with the profile that the issuer gives.
+    pub async fn fetch_asset(&self, asset: &Uai) -> Answer<AssetView> {
+        self.call(Method::POST, &["v1", "assets", &text(asset), "fetch"]).answer().await
     }
 
     /// Gives a ledger another key, because its holder has lost it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use quadrille_node::api::dto::{Connection, GatewayView};
-use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer};
+use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer, Resolved};
 use quadrille_node::api::tokens::{self, Role, Tokens};
 use quadrille_node::api::{ApiSettings, Node, Server};
 use quadrille_node::engine::{Answer, EngineError, SystemClock};
@@ -18,11 +18,15 @@ use quadrille_node::hooks::{HookSettings, Hooks};
 use quadrille_node::index::{BatchSource, Index};
 use quadrille_node::log_store::SealedBatch;
 use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
+use quadrille_node::vault::Vault;
 use quadrille_protocol::codec;
+use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::HybridSignatures;
-use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
 use quadrille_protocol::log::Evidence;
+use quadrille_protocol::payment::name::{Found, NameQuestion, NameRecord, NameStatus};
+use quadrille_protocol::settlement::agreement::Account;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Command, Input};
 
@@ -185,6 +189,35 @@ impl Mesh for FakeMesh {
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal> {
         Ok(vec![asset.issuer().clone()])
     }
+
+    async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal> {
+        let status = match question.holder.local() {
+            "bob" => NameStatus::Found(Found {
+                account: Account { domain: self.0.clone(), ledger: Ubi([7; 32]) },
+                assets: Bounded::default(),
+                tier: 2,
+            }),
+            "gone" => NameStatus::Closed,
+            "secret" => NameStatus::Refused,
+            "far" => return Err(Refusal::new(Code::NameUnreachable, "as the test wants it")),
+            _ => NameStatus::Unknown,
+        };
+        let record = NameRecord {
+            network: "test-net".parse().unwrap(),
+            domain: self.0.clone(),
+            epoch: Epoch(1),
+            asker: self.0.clone(),
+            question,
+            status,
+            issued: Time(1),
+            expires: Time(2),
+        };
+        Ok(Resolved { record, cached: !fresh })
+    }
+
+    async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal> {
+        Err(Refusal::new(Code::UnknownAsset, asset.to_string()))
+    }
 }
 
 /// One bank behind HTTP.
@@ -204,7 +237,7 @@ pub struct Town {
     pub world: World,
     pub memories: Arc<Vec<Memory>>,
     pub banks: Vec<Bank>,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 pub fn settings() -> ApiSettings {
@@ -260,6 +293,10 @@ impl Town {
                 history,
                 hooks,
                 mesh: Arc::new(FakeMesh(domains[1 - bank].clone())),
+                vault: Arc::new(Vault::new(
+                    folder.path().join(format!("vault-{bank}")),
+                    SealingKey::generate(&[5; 32]),
+                )),
                 tokens: Arc::new(Tokens::new(token_file.clone())),
                 metrics: metrics.clone(),
                 levels: levels.clone(),
@@ -277,7 +314,7 @@ impl Town {
                 http,
             });
         }
-        Self { world, memories, banks, _folder: folder }
+        Self { world, memories, banks, folder }
     }
 
     /// Everything that was not sent arrives, and this much time passes.

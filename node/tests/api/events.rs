@@ -11,7 +11,12 @@ use crate::bank::{Bank, Got, Town, levels, settings};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Reads events from a stream until `wanted` are there.
-async fn read(bank: &Bank, query: &str, last: Option<&str>, wanted: usize) -> Vec<(String, Value)> {
+pub async fn read(
+    bank: &Bank,
+    query: &str,
+    last: Option<&str>,
+    wanted: usize,
+) -> Vec<(String, Value)> {
     let mut request = bank.request("GET", &format!("/v1/events{query}"), &bank.auditor);
     if let Some(last) = last {
         request = request.header("last-event-id", last);
@@ -54,7 +59,7 @@ fn parse(text: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-async fn offers(town: &Town, count: usize) {
+pub async fn offers(town: &Town, count: usize) {
     for _ in 0..count {
         let order = {
             let mut market = town.world.lock().unwrap();

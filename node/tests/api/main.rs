@@ -2,7 +2,9 @@
 
 mod bank;
 mod events;
+mod hooks;
 mod hostile;
+mod names;
 mod rules;
 #[path = "../../../protocol/tests/support/mod.rs"]
 mod support;

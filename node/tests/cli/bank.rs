@@ -218,8 +218,13 @@ impl Bank {
 
     /// A node that is ready to run.
     pub fn enrolled() -> Self {
+        Self::enrolled_as("bank-a.example")
+    }
+
+    /// A node of this domain that is ready to run. All are in one network.
+    pub fn enrolled_as(domain: &str) -> Self {
         let bank = Self::new();
-        bank.init().good();
+        bank.init_as(domain).good();
         bank.run(&["enroll", "request", "--out", "request.json"]).good();
         bank.approve(&bank.path("request.json"), &bank.path("certificate.json"), 1);
         bank.run(&["enroll", "accept", "certificate.json"]).good();

@@ -4,6 +4,7 @@
 
 mod bank;
 mod cross;
+mod names;
 mod setup;
 mod trading;
 mod usage;

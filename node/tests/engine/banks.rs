@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration as Span;
 
+use quadrille_node::config::AnswerTo;
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
 use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Log, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::host::Host;
-use quadrille_node::runtime::{HostParts, NodeHost, OwnBook, OwnRotations, open};
+use quadrille_node::runtime::{
+    AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
+};
 use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
@@ -208,6 +211,14 @@ impl Bank {
             verify_workers: 2,
         })
         .unwrap();
+        let answers = Arc::new(Answers::new(AnswerParts {
+            engine: running.engine.clone(),
+            index: index.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            answer_to: AnswerTo::Trusted,
+            life: Duration(60_000),
+        }));
         let host = NodeHost::new(HostParts {
             engine: running.engine.clone(),
             feeds: running.feeds.clone(),
@@ -223,6 +234,7 @@ impl Bank {
             ),
             wanted: vec![],
             book: OwnBook::new(index.clone(), evidence),
+            answers,
         });
         let host = Arc::new(host);
         self.running = Some(Up { running, host, index, indexer, log: reader, signer: local });

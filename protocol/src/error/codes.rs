@@ -384,6 +384,16 @@ codes! {
     2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
         "Seal again just what the agreement names.";
 
+    2701 BooksDiffer "our books and this peer's differ",
+        "See `quadrille positions`; find the difference with the peer, then explain the break.";
+    2702 NoBreak "no break of the books with this peer", "See `quadrille positions`.";
+    2703 NettingOff "this domain does not take part in netting",
+        "Its operator opts in with `quadrille netting on`.";
+    2704 NotNetting "netting would raise a debt or a claim", "Look again for cycles: these debts have moved.";
+    2705 BadCycle "not a cycle of debts through this domain",
+        "Name each domain once, in the order of who owes whom, this one first.";
+    2706 NothingToNet "no cycle of debts found", "Try again when positions have moved.";
+
     2801 BadSubscription "subscription does not hold together",
         "See the message, and `quadrille hook add --help`.";
     2802 UnknownSubscription "no such subscription", "See `quadrille hook list`.";

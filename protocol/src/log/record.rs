@@ -16,6 +16,7 @@ use crate::identity::SignedCertificate;
 use crate::identity::SignedRevocation;
 use crate::identity::SignedRotation;
 use crate::ledger::asset::AssetProfile;
+use crate::ledger::mirror::{Break, Position};
 use crate::ledger::supply::Attestation;
 use crate::ledger::transaction::Transaction;
 use crate::limits;
@@ -24,8 +25,8 @@ use crate::market::{OfferClosed, OfferNotice};
 use crate::payment::{Fee, Plan};
 use crate::settlement::agreement::{Account, Agreement, Header};
 use crate::types::{
-    Amount, Bounded, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
-    Uai, Ubi,
+    Amount, Bounded, Detail, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId,
+    Time, Uai, Ubi,
 };
 
 /// One record of the log.
@@ -120,6 +121,10 @@ pub enum Record {
     },
     /// The operator opted in to netting, or out of it.
     Netting(bool),
+    /// A peer's position is not the mirror of ours: no new exposure to it in that asset.
+    Broken(Box<Break>),
+    /// The operator has explained a break.
+    Explained(Explained),
     /// The issuer closed an asset of which nothing was left: nothing is issued any more.
     AssetClosed(Uai),
     /// How much of an asset there is here.
@@ -169,6 +174,8 @@ pub enum Statement {
     },
     /// Our key was rotated.
     Rotated(Box<SignedRotation>),
+    /// What we have booked with the listener in one asset.
+    Position(Position),
 }
 
 /// What opens a log.
@@ -233,6 +240,17 @@ pub struct BookRoot {
     pub root: Hash,
     /// How many.
     pub count: u32,
+}
+
+/// The operator's word on a break.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Explained {
+    /// The peer.
+    pub peer: Domain,
+    /// The asset.
+    pub asset: Uai,
+    /// What it was.
+    pub note: Detail,
 }
 
 /// A question that made us open a settlement in order to refund it.
@@ -328,7 +346,8 @@ impl Statement {
             | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => &[],
+            | Statement::Rotated(_)
+            | Statement::Position(_) => &[],
         }
     }
 
@@ -350,6 +369,7 @@ impl Statement {
             },
             Statement::Finalised { .. } => "Finalised",
             Statement::Rotated(_) => "Rotated",
+            Statement::Position(_) => "Position",
         }
     }
 }
@@ -442,6 +462,8 @@ impl Record {
             Record::TransitFee { .. } => "TransitFee",
             Record::TravelRule { .. } => "TravelRule",
             Record::Netting(_) => "Netting",
+            Record::Broken(_) => "Broken",
+            Record::Explained(_) => "Explained",
             Record::AssetClosed(_) => "AssetClosed",
             Record::Attested(_) => "Attested",
         }

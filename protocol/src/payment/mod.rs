@@ -5,6 +5,7 @@
 //! here is pure: the validator acts on plans, the edge and the simulator make them.
 
 pub mod name;
+pub mod netting;
 pub mod plan;
 
 pub use plan::{Fee, Finding, Hop, Opened, Plan, Route};

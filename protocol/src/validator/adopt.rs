@@ -107,7 +107,8 @@ fn word_of(statement: &Statement) -> Option<(SettlementId, Word)> {
         | Statement::Declined { .. }
         | Statement::Aborted(_)
         | Statement::Finalised { .. }
-        | Statement::Rotated(_) => None,
+        | Statement::Rotated(_)
+        | Statement::Position(_) => None,
     }
 }
 

@@ -209,6 +209,7 @@ impl Validator {
         }
         self.check_incoming(&settlement.legs)?;
         self.check_enclosed(settlement)?;
+        self.check_netting(settlement.purpose, &settlement.legs)?;
         self.check_outgoing(now, settlement)
     }
 

@@ -107,6 +107,16 @@ impl State {
                 self.adopting = None;
                 Ok(())
             }
+            Record::Broken(broken) => {
+                let asset = &broken.theirs.asset;
+                let known = self.books.correspondent_mut(&broken.peer, asset);
+                known.mirror.broken = Some(broken.clone());
+                Ok(())
+            }
+            Record::Explained(word) => {
+                self.books.correspondent_mut(&word.peer, &word.asset).mirror.explain();
+                Ok(())
+            }
             Record::Routed { payment, plan } => {
                 if let Some(known) = self.payments.get_mut(payment) {
                     known.routes = plan.routes.iter().cloned().collect();
@@ -313,6 +323,9 @@ impl State {
         }
         self.release_headroom(&legs)?;
         self.touch_ledgers(&legs, false);
+        if outcome == OutcomeKind::Settle {
+            self.count_booked(id, &legs);
+        }
         for leg in &legs {
             let Some(order) = leg.order.filter(|_| leg.from.domain == self.domain) else {
                 continue;
@@ -383,6 +396,10 @@ impl State {
                 Ok(())
             }
             Statement::Decided(decided) => self.apply_own_decision(decided),
+            Statement::Position(told) => {
+                self.books.correspondent_mut(&told.with, &told.asset).mirror.said = told.count;
+                Ok(())
+            }
             Statement::Finalised { settlement, .. } => {
                 self.close_if_done(settlement);
                 Ok(())
@@ -527,11 +544,15 @@ impl State {
                 }
                 self.close_if_done(settlement);
             }
-            Statement::Declined { settlement, .. } => {
+            Statement::Position(told) => {
+                let at = frame.checkpoint().checkpoint.time;
+                self.learn_position(from, told, at);
+            }
+            Statement::Declined { settlement, refusal } => {
                 if let Some(known) = self.settlements.get_mut(settlement)
                     && known.header.is_party(from)
                 {
-                    known.declined.get_or_insert(from.clone());
+                    known.declined.get_or_insert((from.clone(), refusal.code));
                 }
             }
             Statement::Take(_)

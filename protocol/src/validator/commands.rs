@@ -98,6 +98,8 @@ impl Validator {
                 self.write(Record::TravelRule { asset, threshold })
             }
             Command::SetNetting(takes_part) => self.write(Record::Netting(takes_part)),
+            Command::Net { asset, cycle, amount } => self.net(now, &asset, &cycle, amount),
+            Command::ExplainBreak { peer, asset, note } => self.explain_break(peer, asset, note),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::identity::VerifiedRotation;
 use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder, VerifiedReplacement};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
 use crate::payment::{Fee, Finding, Plan};
-use crate::settlement::Header;
+use crate::settlement::{Account, Header};
 use crate::types::{
     Amount, Detail, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
@@ -161,6 +161,25 @@ pub enum Command {
     CustomersHeard,
     /// Write down and publish the root of our live offers, for late joiners.
     PublishBook,
+    /// Cancel a cycle of debts, or let one debt be paid by another debtor: one settlement over
+    /// the transit ledgers.
+    Net {
+        /// The asset.
+        asset: Uai,
+        /// The transit ledgers, ours first; each owes the next one, the last one owes us.
+        cycle: Vec<Account>,
+        /// How much.
+        amount: Amount,
+    },
+    /// The operator has found out why the books with a peer differ; new exposure is allowed again.
+    ExplainBreak {
+        /// The peer.
+        peer: Domain,
+        /// The asset.
+        asset: Uai,
+        /// What it was.
+        note: Detail,
+    },
     /// Ask this much for passing an asset on; nothing unless it is set.
     SetTransitFee {
         /// The asset.

@@ -131,6 +131,8 @@ impl State {
             | Record::Restored
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
             | Record::Netting(_)
             | Record::AssetClosed(_)
             | Record::Attested(_) => true,
@@ -190,7 +192,8 @@ impl State {
             | Statement::TakeRefused { .. }
             | Statement::Appointed(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => true,
+            | Statement::Rotated(_)
+            | Statement::Position(_) => true,
         }
     }
 

@@ -165,7 +165,10 @@ fn ledger_of(kind: &EventKind) -> Option<Ubi> {
         | EventKind::AssetAttested { .. }
         | EventKind::RecoveryStarted { .. }
         | EventKind::RecoveryRecord { .. }
-        | EventKind::RecoveryDone {} => None,
+        | EventKind::RecoveryDone {}
+        | EventKind::BooksBroken { .. }
+        | EventKind::BooksExplained { .. }
+        | EventKind::NettingChanged { .. } => None,
     }
 }
 

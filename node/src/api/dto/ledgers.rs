@@ -59,9 +59,13 @@ pub struct LedgerView {
     pub suite: u8,
     /// The holder's KYC tier.
     pub tier: u8,
-    /// Where the holder is resident or incorporated: two capital letters, ZZ where unknown.
-    #[schema(value_type = String, example = "DE")]
-    pub jurisdiction: Country,
+    /// Where the holder is resident or incorporated (ISO 3166-1); `null` where that is not said.
+    #[schema(value_type = Option<String>, example = "DE")]
+    pub jurisdiction: Option<Country>,
+    /// The salted hash of the holder's personal data, which the bank keeps sealed; `null` for
+    /// none.
+    #[schema(value_type = Option<String>)]
+    pub identity: Option<Hash>,
     /// The rules.
     pub rules: RulesView,
     /// What is on it, per asset.

@@ -21,6 +21,7 @@ mod events;
 mod hooks;
 mod ledgers;
 mod market;
+mod names;
 mod node;
 mod peers;
 mod settlements;
@@ -36,6 +37,9 @@ pub use ledgers::{
     MovementView, NewKey, RulesView,
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
+pub use names::{
+    IdentityReceipt, IdentityView, NameView, NewLedger, TravelRuleView, TravelThreshold,
+};
 pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status};
 pub use peers::{
     Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,

@@ -17,7 +17,7 @@ use super::super::dto::{
     Providers, Receipt,
 };
 use super::super::extract::{Body, Params, Segment};
-use super::super::problem::Answered;
+use super::super::problem::{Answered, ApiError};
 use super::super::state::Shared;
 use super::super::view;
 use super::{Wanted, node};
@@ -123,6 +123,33 @@ pub(in super::super) async fn register(
     let asset = quadrille_protocol::ledger::Asset::new(profile.clone());
     api.command(Command::RegisterAsset(profile)).await?;
     Ok((StatusCode::CREATED, Json(view::asset(&domain, &uai, &asset))))
+}
+
+/// Registers an asset of another issuer with the profile that the issuer gives over the mesh.
+#[utoipa::path(post, path = "/v1/assets/{asset}/fetch", tag = "assets",
+    params(("asset" = String, Path, description = "The asset, `#` written %23")),
+    responses((status = 200, body = AssetView)))]
+pub(in super::super) async fn fetch(
+    State(api): State<Shared>,
+    Segment(uai): Segment<Uai>,
+) -> Answered<Json<AssetView>> {
+    let wanted = uai.clone();
+    let known = api.look(move |validator| {
+        let state = validator.state();
+        let asset = state.books.assets.get(&wanted);
+        (state.domain.clone(), asset.map(|asset| view::asset(&state.domain, &wanted, asset)))
+    });
+    let (domain, known) = known.await?;
+    if let Some(known) = known {
+        return Ok(Json(known));
+    }
+    if *uai.issuer() == domain {
+        return Err(ApiError::new(Code::UnknownAsset, uai.to_string()));
+    }
+    let profile = api.node.mesh.profile(&uai).await?;
+    let asset = quadrille_protocol::ledger::Asset::new(profile.clone());
+    api.command(Command::RegisterAsset(profile)).await?;
+    Ok(Json(view::asset(&domain, &uai, &asset)))
 }
 
 /// Who says that it deals in an asset, looked up over the mesh.

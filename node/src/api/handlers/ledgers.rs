@@ -14,13 +14,15 @@ use utoipa::IntoParams;
 
 use super::super::admit::BODY_BYTES;
 use super::super::dto::{
-    Armour, EntryView, LedgerSummary, LedgerView, ListQuery, NewKey, Page, Receipt, SignedBytes,
+    Armour, EntryView, LedgerSummary, LedgerView, ListQuery, NewKey, NewLedger, Page, Receipt,
+    SignedBytes,
 };
 use super::super::extract::{Body, Params, Segment, Segments};
 use super::super::problem::{Answered, ApiError};
 use super::super::state::{Shared, receipt};
 use super::super::view;
-use super::{Wanted, node};
+use super::{Wanted, names, node};
+use crate::engine::EngineError;
 use crate::index::Order;
 
 /// Which ledgers.
@@ -69,16 +71,23 @@ pub(in super::super) async fn list(
 }
 
 /// Opens a ledger. By the operator's token the bank approves holder, key and tier.
-#[utoipa::path(post, path = "/v1/ledgers", tag = "ledgers", request_body = SignedBytes,
+/// Where the opening names a hash of the holder's data, the data come with it.
+#[utoipa::path(post, path = "/v1/ledgers", tag = "ledgers", request_body = NewLedger,
     responses((status = 201, body = Receipt)))]
 pub(in super::super) async fn open(
     State(api): State<Shared>,
-    Body(signed): Body<SignedBytes>,
+    Body(NewLedger { bytes, identity }): Body<NewLedger>,
 ) -> Answered<(StatusCode, Json<Receipt>)> {
-    let opening = codec::decode::<SignedOpening, BODY_BYTES>(&signed.decoded()?)?;
+    let opening = codec::decode::<SignedOpening, BODY_BYTES>(&SignedBytes { bytes }.decoded()?)?;
     api.settings.holders.check_opening(&opening.opening)?;
-    let answer = api.node.core.open(opening).await?;
-    Ok((StatusCode::CREATED, Json(receipt(answer))))
+    let (ubi, signed) = (opening.opening.ubi(), opening.opening.identity);
+    // Kept first: there is no ledger whose holder's data were lost by a crash in between.
+    let kept = names::keep_with_opening(&api, ubi, signed, identity.as_ref()).await?;
+    let opened = api.node.core.open(opening).await;
+    if kept && matches!(opened, Err(EngineError::Refused(_) | EngineError::Busy)) {
+        api.node.vault.forget(&ubi);
+    }
+    Ok((StatusCode::CREATED, Json(receipt(opened?))))
 }
 
 /// One ledger as it is now.

@@ -5,6 +5,7 @@ pub(super) mod events;
 pub(super) mod hooks;
 pub(super) mod ledgers;
 pub(super) mod market;
+pub(super) mod names;
 pub(super) mod node;
 pub(super) mod peers;
 pub(super) mod recovery;

@@ -114,6 +114,21 @@ pub(crate) fn event(event: &Event) -> EventView {
             ..blank(EventKind::RecoveryRecord)
         },
         Was::RecoveryDone {} => blank(EventKind::RecoveryDone),
+        Was::BooksBroken { peer, asset } => EventView {
+            domain: Some(peer.clone()),
+            asset: Some(asset.clone()),
+            ..blank(EventKind::BooksBroken)
+        },
+        Was::BooksExplained { peer, asset, note } => EventView {
+            domain: Some(peer.clone()),
+            asset: Some(asset.clone()),
+            what: Some(note.clone()),
+            ..blank(EventKind::BooksExplained)
+        },
+        Was::NettingChanged { on } => EventView {
+            what: Some(if *on { "on" } else { "off" }.to_owned()),
+            ..blank(EventKind::NettingChanged)
+        },
     }
 }
 

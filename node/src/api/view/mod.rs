@@ -19,7 +19,7 @@ use quadrille_protocol::ledger::correspondent::Correspondent;
 use quadrille_protocol::ledger::opening::DailyLimit;
 use quadrille_protocol::ledger::transaction::{Movement, MovementKind as Moved};
 use quadrille_protocol::ledger::{Asset, Ledger, account};
-use quadrille_protocol::types::{Domain, Uai, Ubi};
+use quadrille_protocol::types::{Country, Domain, Hash, Uai, Ubi};
 use quadrille_protocol::validator::Validator;
 
 use super::dto::{
@@ -68,7 +68,8 @@ pub(super) fn ledger(ubi: Ubi, number: u32, ledger: &Ledger) -> LedgerView {
         key: ledger.key,
         suite: parameters.suite.number(),
         tier: parameters.tier,
-        jurisdiction: parameters.jurisdiction,
+        jurisdiction: Some(parameters.jurisdiction).filter(|here| *here != Country::UNKNOWN),
+        identity: Some(parameters.identity).filter(|hash| *hash != Hash::ZERO),
         rules: RulesView {
             assets: parameters.assets.to_vec(),
             daily_limits: parameters.daily_limits.iter().map(limit).collect(),

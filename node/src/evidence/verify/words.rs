@@ -55,6 +55,8 @@ pub(super) fn words(record: &Record) -> String {
         | Record::Routed { .. }
         | Record::TransitFee { .. }
         | Record::TravelRule { .. }
+        | Record::Broken(_)
+        | Record::Explained(_)
         | Record::Netting(_) => format!("wrote down a record of the kind {}", record.kind()),
     }
 }
@@ -107,6 +109,10 @@ fn stated(statement: &Statement) -> String {
             "has applied the refund".to_owned()
         }
         Statement::Rotated(_) => "told of its next key".to_owned(),
+        Statement::Position(told) => format!(
+            "said that with {} it had booked {} legs of {}: it owes {} and is owed {}",
+            told.with, told.count, told.asset, told.owe, told.claim
+        ),
     }
 }
 

@@ -90,6 +90,8 @@ impl<'a> Fold<'a> {
             | Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
             | Record::Netting(_)
             | Record::AssetClosed(_) => Ok(()),
             Record::Attested(said) => {
@@ -185,6 +187,8 @@ impl<'a> Fold<'a> {
             | Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
+            | Record::Broken(_)
+            | Record::Explained(_)
             | Record::Netting(_)
             | Record::AssetClosed(_)
             | Record::Attested(_) => Ok(()),

@@ -3,7 +3,8 @@
 use super::*;
 use crate::crypto::hash::{HashLock, hash_lock};
 use crate::identity::{Revocation, RevocationReason, Rotation, SignedRevocation, SignedRotation};
-use crate::ledger::supply::{Attestation, Position};
+use crate::ledger::mirror::{Break, Position};
+use crate::ledger::supply::{self, Attestation};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
@@ -142,7 +143,19 @@ pub(super) fn statements() -> Vec<Statement> {
         of(refunds(1)),
         Statement::Finalised { settlement: settlement(1), outcome: OutcomeKind::Settle },
         Statement::Rotated(Box::new(rotation())),
+        Statement::Position(position()),
     ]
+}
+
+fn position() -> Position {
+    Position {
+        with: domain("b"),
+        asset: uai("EUR"),
+        owe: Amount::new(7),
+        claim: Amount::ZERO,
+        count: 3,
+        digest: Hash([9; 32]),
+    }
 }
 
 pub(super) fn received() -> ReceivedFrame {
@@ -216,6 +229,12 @@ fn own_records() -> Vec<Record> {
         Record::TransitFee { asset: uai("EUR"), fee: Fee { flat: Amount::new(2), ppm: 500 } },
         Record::TravelRule { asset: uai("EUR"), threshold: Some(Amount::new(1_000)) },
         Record::Netting(true),
+        Record::Broken(Box::new(Break { peer: domain("b"), ours: position(), theirs: position() })),
+        Record::Explained(record::Explained {
+            peer: domain("b"),
+            asset: uai("EUR"),
+            note: "a leg booked by hand".parse().unwrap(),
+        }),
         Record::AssetClosed(uai("EUR")),
         Record::Attested(Box::new(attestation())),
     ]
@@ -234,7 +253,7 @@ fn attestation() -> Attestation {
         issued: Amount::new(100),
         redeemed: Amount::new(10),
         holders: Amount::new(50),
-        peers: Bounded::new(vec![Position { peer: domain("b"), owe, claim }]).unwrap(),
+        peers: Bounded::new(vec![supply::Position { peer: domain("b"), owe, claim }]).unwrap(),
         height: Height(4),
     }
 }
@@ -276,8 +295,10 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::TransitFee { .. } => 25,
         Record::TravelRule { .. } => 26,
         Record::Netting(_) => 27,
-        Record::AssetClosed(_) => 28,
-        Record::Attested(_) => 29,
+        Record::Broken(_) => 28,
+        Record::Explained(_) => 29,
+        Record::AssetClosed(_) => 30,
+        Record::Attested(_) => 31,
     }
 }
 
@@ -295,5 +316,6 @@ pub(super) const fn statement_number(statement: &Statement) -> u32 {
         Statement::Decided(_) => 8,
         Statement::Finalised { .. } => 9,
         Statement::Rotated(_) => 10,
+        Statement::Position(_) => 11,
     }
 }

@@ -8,13 +8,13 @@ mod books;
 mod rules;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_protocol::ledger::Attestation;
 use quadrille_protocol::log::{
     Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
-use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId};
+use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId, Uai};
 
 pub use books::BooksAudit;
 use rules::RulesAudit;
@@ -38,6 +38,10 @@ pub struct Audit {
     pub settlements: BTreeMap<SettlementId, SettlementAudit>,
     /// Checkpoints of peers that are recorded in it.
     pub heard: BTreeMap<Domain, BTreeMap<Height, Hash>>,
+    /// Breaks with peers that nobody has explained.
+    pub breaks: BTreeSet<(Domain, Uai)>,
+    /// Whether it takes part in netting.
+    pub netting: bool,
     sent: BTreeMap<Domain, Sequence>,
     received: BTreeMap<Domain, Sequence>,
     /// What one batch has changed, for the checks between domains.
@@ -56,6 +60,8 @@ pub enum News {
     Applied(SettlementId),
     /// The reveal was written.
     Revealed(SettlementId),
+    /// A peer's position in an asset was found to differ.
+    Broke(Domain, Uai),
 }
 
 impl Audit {
@@ -69,6 +75,8 @@ impl Audit {
             rules: RulesAudit::default(),
             settlements: BTreeMap::new(),
             heard: BTreeMap::new(),
+            breaks: BTreeSet::new(),
+            netting: false,
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
             news: Vec::new(),
@@ -153,7 +161,6 @@ impl Audit {
             Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
-            | Record::Netting(_)
             | Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
@@ -171,6 +178,20 @@ impl Audit {
             | Record::AssetClosed(_) => Ok(()),
             Record::Restored => {
                 self.restoring = false;
+                Ok(())
+            }
+            Record::Broken(broken) => {
+                let pair = (broken.peer.clone(), broken.theirs.asset.clone());
+                self.news.push(News::Broke(pair.0.clone(), pair.1.clone()));
+                self.breaks.insert(pair);
+                Ok(())
+            }
+            Record::Netting(on) => {
+                self.netting = *on;
+                Ok(())
+            }
+            Record::Explained(word) => {
+                self.breaks.remove(&(word.peer.clone(), word.asset.clone()));
                 Ok(())
             }
         }

@@ -35,7 +35,7 @@ struct KnownOffer {
 /// The workload's memory.
 #[derive(Debug)]
 pub struct Workload {
-    random: Stream,
+    pub(super) random: Stream,
     next_request: u64,
     gap_max_ms: u64,
     windows: u64,
@@ -68,10 +68,14 @@ enum Act {
     Redeem,
     PublishBook,
     RaiseLimit,
+    Explain,
+    Net,
+    SettleUp,
+    OptIn,
     Chore(Chore),
 }
 
-const WEIGHTS: [(Act, u64); 22] = [
+const WEIGHTS: [(Act, u64); 26] = [
     (Act::Offer, 24),
     (Act::Take, 26),
     (Act::Compete, 7),
@@ -90,6 +94,10 @@ const WEIGHTS: [(Act, u64); 22] = [
     (Act::Redeem, 1),
     (Act::PublishBook, 1),
     (Act::RaiseLimit, 1),
+    (Act::Explain, 1),
+    (Act::Net, 4),
+    (Act::SettleUp, 2),
+    (Act::OptIn, 1),
     (Act::Chore(Chore::ReplaceKey), 1),
     (Act::Chore(Chore::CloseLedger), 1),
     (Act::Chore(Chore::CloseAsset), 1),
@@ -167,6 +175,10 @@ impl World {
                 self.command(bank, Command::PublishBook);
             }
             Act::RaiseLimit => self.raise_limit(),
+            Act::Explain => self.explain(),
+            Act::Net => self.net(),
+            Act::SettleUp => self.settle_up(),
+            Act::OptIn => self.opt_in(),
             Act::Chore(chore) => self.do_chore(chore),
         }
     }
