@@ -14,6 +14,7 @@ use crate::validator::State;
 /// A fault that names the invariant that is broken and where.
 pub fn check(state: &State) -> Result<(), Fault> {
     conservation(state)?;
+    permissions(state)?;
     holds(state)?;
     correspondents(state)?;
     exposure(state)?;
@@ -57,6 +58,32 @@ pub fn conservation(state: &State) -> Result<(), Fault> {
             let domain = &state.domain;
             let what = format!("conservation at {domain}: {owed} owed, {owned} owned of {asset}");
             return Err(Fault::new(what));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody has what an asset's profile excludes them from, and all of it in whole denominations.
+/// Holds because neither a profile nor a holder's tier and jurisdiction ever change.
+///
+/// # Errors
+/// A fault that names the ledger.
+pub fn permissions(state: &State) -> Result<(), Fault> {
+    for (_, ledger) in state.books.ledgers.sorted() {
+        for balance in ledger.balances() {
+            let Some(asset) = state.books.assets.get(&balance.asset) else { continue };
+            let all = balance.free.plus(balance.held).unwrap_or(Amount::MAX);
+            if all.is_zero() {
+                continue;
+            }
+            let profile = &asset.profile;
+            let permitted = profile.check_holder(&state.domain, &ledger.parameters);
+            let whole = [balance.free, balance.held].map(|part| profile.check_amount(part));
+            for checked in whole.into_iter().chain([permitted]) {
+                checked.map_err(|refusal| {
+                    Fault::new(format!("{} has {}: {refusal}", ledger.holder, balance.asset))
+                })?;
+            }
         }
     }
     Ok(())
@@ -146,7 +173,7 @@ pub fn correspondents(state: &State) -> Result<(), Fault> {
 /// A fault that names the peer and the asset.
 pub fn exposure(state: &State) -> Result<(), Fault> {
     for ((peer, asset), correspondent) in &state.books.correspondents {
-        let total = correspondent.claim.plus(correspondent.reserved).unwrap_or(Amount::MAX);
+        let total = correspondent.exposure();
         if total > correspondent.limit {
             let limit = correspondent.limit;
             let what = format!("exposure to {peer}: {total} {asset}, limit {limit}");

@@ -88,6 +88,8 @@ pub const LIVE_OFFERS: usize = 262_144;
 pub const LEDGER_ASSETS: usize = 32;
 /// Backup validators a ledger may name.
 pub const LEDGER_BACKUPS: usize = 8;
+/// Peers that an attestation of an asset may name.
+pub const ATTESTED_PEERS: usize = 512;
 /// Nonces behind the highest one that may still be used, per ledger.
 pub const NONCE_WINDOW: u64 = 64;
 /// Documents that an asset's profile may name.
@@ -192,9 +194,20 @@ pub const NOTICE_LIFE_MAX_MS: u64 = ORDER_LIFE_MS + 60_000;
 pub const PROBE_FIRST_MS: u64 = 2_000;
 /// Longest wait between two such questions.
 pub const PROBE_MAX_MS: u64 = 60_000;
+/// After something was booked with a peer, the wait before it is told our position.
+pub const POSITION_WAIT_MS: u64 = 2_000;
+/// How often a peer is told our position although nothing was booked.
+pub const POSITION_REPEAT_MS: u64 = 10 * 60 * 1000;
+/// Obligations that a search for cycles looks at.
+pub const NETTING_OBLIGATIONS: usize = 16 * 1024;
+/// Steps of one search for a cycle.
+pub const NETTING_STEPS: usize = 200_000;
+/// Cycles that one search proposes.
+pub const NETTING_CYCLES: usize = 64;
 /// Longest selection window of an offer.
 pub const SELECTION_WINDOW_MAX_MS: u64 = 60_000;
 
+const _: () = assert!(POSITION_WAIT_MS < POSITION_REPEAT_MS);
 const _: () = assert!(REVEAL_MARGIN_MS < SETTLEMENT_LIFE_MS);
 const _: () = assert!(SETTLEMENT_LIFE_MS <= SETTLEMENT_LIFE_MAX_MS);
 const _: () = assert!(SETTLEMENT_LIFE_MAX_MS <= ORDER_LIFE_MS);

@@ -46,6 +46,20 @@ pub enum Bug {
     SubscriptionGap,
     /// An answer about a name is used beyond its life.
     NameCachedTooLong,
+    /// What comes in from a peer is booked twice.
+    MirrorDrifts,
+    /// A break of the books does not stop new exposure.
+    BreakIgnored,
+    /// One leg of a netting settlement is a cent smaller than the others.
+    NettingLosesACent,
+    /// What left a ledger today is not added up: a limit is passed by splitting.
+    SecondKeyBypassed,
+    /// A settlement credits a ledger that was frozen before its bank locked.
+    FrozenLedgerCredited,
+    /// Whom an asset's profile excludes may have it.
+    TransferUnrestricted,
+    /// An attestation leaves out what is set aside for offers.
+    SupplyCountedWrong,
 }
 
 impl Bug {
@@ -68,6 +82,13 @@ impl Bug {
         Bug::EnclosureNotBound,
         Bug::TierSkippedOnRoute,
         Bug::SubscriptionGap,
+        Bug::MirrorDrifts,
+        Bug::BreakIgnored,
+        Bug::NettingLosesACent,
+        Bug::SecondKeyBypassed,
+        Bug::FrozenLedgerCredited,
+        Bug::TransferUnrestricted,
+        Bug::SupplyCountedWrong,
     ];
 }
 

@@ -58,4 +58,11 @@ planted! {
     enclosure_not_bound: EnclosureNotBound,
     tier_skipped_on_a_route: TierSkippedOnRoute,
     subscription_gap: SubscriptionGap,
+    mirror_drifts: MirrorDrifts,
+    break_does_not_stop_new_exposure: BreakIgnored,
+    netting_loses_a_cent: NettingLosesACent,
+    second_key_bypassed_by_splitting: SecondKeyBypassed,
+    frozen_ledger_credited_through_a_settlement: FrozenLedgerCredited,
+    transfer_restriction_skipped: TransferUnrestricted,
+    supply_counted_wrong: SupplyCountedWrong,
 }

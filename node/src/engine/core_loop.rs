@@ -237,6 +237,7 @@ impl CoreLoop {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack, never kept")]
 enum Next {
     Job(Job),
     Nothing,

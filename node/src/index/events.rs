@@ -232,6 +232,20 @@ pub enum EventKind {
         /// Whether it is locked from here on.
         locked: bool,
     },
+    /// An asset of ours was closed.
+    #[serde(rename = "asset.closed")]
+    AssetClosed {
+        /// The asset.
+        asset: Uai,
+    },
+    /// We have attested how much of an asset there is here.
+    #[serde(rename = "asset.attested")]
+    AssetAttested {
+        /// The asset.
+        asset: Uai,
+        /// What our holders have, in minor units.
+        holders: Amount,
+    },
     /// We have lost statements and are getting them back.
     #[serde(rename = "recovery.started")]
     RecoveryStarted {
@@ -249,6 +263,30 @@ pub enum EventKind {
     /// All that came back is written down again.
     #[serde(rename = "recovery.done")]
     RecoveryDone {},
+    /// A peer's books and ours differ: no new exposure to it in that asset.
+    #[serde(rename = "books.broken")]
+    BooksBroken {
+        /// The peer.
+        peer: Domain,
+        /// The asset.
+        asset: Uai,
+    },
+    /// The operator has explained the difference.
+    #[serde(rename = "books.explained")]
+    BooksExplained {
+        /// The peer.
+        peer: Domain,
+        /// The asset.
+        asset: Uai,
+        /// What it was.
+        note: String,
+    },
+    /// We take part in netting from here on, or no longer.
+    #[serde(rename = "netting.changed")]
+    NettingChanged {
+        /// Whether we do.
+        on: bool,
+    },
 }
 
 /// The events of a batch, in order.
@@ -343,8 +381,7 @@ fn kinds_of(record: &Record, own: &Domain) -> Vec<EventKind> {
         | Record::Page(_)
         | Record::Routed { .. }
         | Record::TransitFee { .. }
-        | Record::TravelRule { .. }
-        | Record::Netting(_) => Vec::new(),
+        | Record::TravelRule { .. } => Vec::new(),
         Record::Admitted(signed) => signed
             .parse()
             .map(|certificate| EventKind::MemberAdmitted { domain: certificate.domain })
@@ -411,6 +448,20 @@ fn kinds_of(record: &Record, own: &Domain) -> Vec<EventKind> {
             Ok(_) | Err(_) => Vec::new(),
         },
         Record::Restored => vec![EventKind::RecoveryDone {}],
+        Record::Broken(broken) => vec![EventKind::BooksBroken {
+            peer: broken.peer.clone(),
+            asset: broken.theirs.asset.clone(),
+        }],
+        Record::Explained(word) => vec![EventKind::BooksExplained {
+            peer: word.peer.clone(),
+            asset: word.asset.clone(),
+            note: word.note.to_string(),
+        }],
+        Record::Netting(on) => vec![EventKind::NettingChanged { on: *on }],
+        Record::AssetClosed(asset) => vec![EventKind::AssetClosed { asset: asset.clone() }],
+        Record::Attested(said) => {
+            vec![EventKind::AssetAttested { asset: said.asset.clone(), holders: said.holders }]
+        }
     }
 }
 
@@ -439,7 +490,8 @@ fn of_transaction(transaction: &Transaction) -> Vec<EventKind> {
         | Cause::Traded { .. }
         | Cause::OfferEnded { .. }
         | Cause::TakeEnded { .. }
-        | Cause::PaymentEnded { .. } => None,
+        | Cause::PaymentEnded { .. }
+        | Cause::KeyReplaced(_) => None,
     };
     events.extend(outcome.map(|(settlement, outcome)| EventKind::SettlementFinal {
         settlement,
@@ -450,7 +502,7 @@ fn of_transaction(transaction: &Transaction) -> Vec<EventKind> {
 
 fn of_statement(statement: &Statement, by: &Domain, own: &Domain) -> Option<EventKind> {
     let (settlement, step, reason) = match statement {
-        Statement::Take(_) | Statement::Rotated(_) => return None,
+        Statement::Take(_) | Statement::Rotated(_) | Statement::Position(_) => return None,
         Statement::TakeRefused { offer, take, refusal } => {
             // What we refuse others is their news.
             return (by != own).then(|| EventKind::TakeRefused {

@@ -66,6 +66,8 @@ pub(super) enum Kind {
     Number = 23,
     /// An asset whose profile is known, by its text.
     Asset = 24,
+    /// Our newest attestation of an asset, by its text.
+    Attested = 25,
 }
 
 /// A key under construction.

@@ -6,7 +6,7 @@ use bincode::Decode;
 use quadrille_protocol::crypto::suite::PublicKey;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::types::{
-    Domain, Hash, Holder, KeyId, OrderId, Sequence, SettlementId, Ubi,
+    Domain, Hash, Holder, KeyId, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 use sha2::Digest;
 
@@ -257,6 +257,14 @@ impl Index {
     /// `Q-2401`.
     pub fn book(&self) -> Result<Option<Place>, Refusal> {
         self.row(Key::of(Kind::Book))
+    }
+
+    /// Where our newest attestation of `asset` is.
+    ///
+    /// # Errors
+    /// `Q-2401`.
+    pub fn attested(&self, asset: &Uai) -> Result<Option<Place>, Refusal> {
+        self.row(Key::of(Kind::Attested).name(&asset.to_string()))
     }
 
     /// What the index has counted.

@@ -127,6 +127,8 @@ pub enum EntryCause {
         /// Why.
         reason: Code,
     },
+    /// The bank gave the ledger another key.
+    KeyReplaced,
 }
 
 impl EntryCause {
@@ -151,6 +153,7 @@ impl EntryCause {
             Cause::PaymentEnded { order, reason } => {
                 Self::PaymentEnded { order: *order, reason: *reason }
             }
+            Cause::KeyReplaced(_) => Self::KeyReplaced,
         }
     }
 
@@ -169,6 +172,7 @@ impl EntryCause {
             Self::OfferEnded { .. } => "offer ended",
             Self::TakeEnded { .. } => "take ended",
             Self::PaymentEnded { .. } => "payment ended",
+            Self::KeyReplaced => "key replaced",
         }
     }
 
@@ -184,7 +188,8 @@ impl EntryCause {
             | Self::Frozen
             | Self::Unfrozen
             | Self::Settled(_)
-            | Self::Refunded(_) => None,
+            | Self::Refunded(_)
+            | Self::KeyReplaced => None,
         }
     }
 
@@ -201,7 +206,8 @@ impl EntryCause {
             | Self::Traded { .. }
             | Self::OfferEnded { .. }
             | Self::TakeEnded { .. }
-            | Self::PaymentEnded { .. } => None,
+            | Self::PaymentEnded { .. }
+            | Self::KeyReplaced => None,
         }
     }
 }

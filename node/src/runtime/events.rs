@@ -40,6 +40,10 @@ fn log(event: &Event) {
         Event::Suspended { peer } => {
             tracing::error!(%peer, "peer suspended on a proof of fraud");
         }
+        Event::ReconciliationBreak { broken } => {
+            let (peer, asset) = (&broken.peer, &broken.theirs.asset);
+            tracing::error!(%peer, %asset, "books differ; no new exposure until it is explained");
+        }
         Event::PeerLostState { peer } => {
             tracing::warn!(%peer, "peer has lost statements it made to us; it gets them back");
         }
@@ -66,6 +70,7 @@ fn count(event: &Event, metrics: &Metrics) {
         | Event::Refused { .. }
         | Event::Settlement { .. }
         | Event::Suspended { .. }
+        | Event::ReconciliationBreak { .. }
         | Event::PeerLostState { .. }
         | Event::Recovering { .. }
         | Event::Recovered

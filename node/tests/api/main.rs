@@ -2,6 +2,7 @@
 
 mod bank;
 mod events;
+mod hooks;
 mod hostile;
 mod names;
 mod rules;

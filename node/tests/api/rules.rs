@@ -7,6 +7,7 @@ use quadrille_node::api::{HolderPolicy, Rate};
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{SecretKey, Suite};
+use quadrille_protocol::error::Code;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Action, Opening, SignedOpening};
 use quadrille_protocol::types::{Amount, Country, Hash};
@@ -30,7 +31,8 @@ async fn operations(bank: &Bank) -> Vec<(String, String, bool)> {
                 .replace("{ledger}", &format!("ubi:{}", "1".repeat(64)))
                 .replace("{order}", &format!("ord:{}", "1".repeat(64)))
                 .replace("{offer}", &format!("ord:{}", "1".repeat(64)))
-                .replace("{settlement}", &format!("stl:{}", "1".repeat(64)));
+                .replace("{settlement}", &format!("stl:{}", "1".repeat(64)))
+                .replace("{subscription}", "h-11111111");
             assert!(!path.contains('{'), "{path}");
             let open = operation.get("security").is_none();
             found.push((method.to_uppercase(), path, open));
@@ -317,4 +319,22 @@ async fn amounts_are_strings_and_what_is_not_asked_for_is_refused() {
     let most = Amount::MAX.to_string();
     a.send("PUT", &path, &json!({ "limit": most })).await.ok();
     assert!(a.get("/v1/trust").await.text.contains(&most));
+}
+
+#[tokio::test]
+async fn evidence_is_taken_only_while_recovering_and_only_if_it_is_evidence() {
+    let town = Town::new().await;
+    let a = &town.banks[0];
+    let path = "/v1/recovery/evidence";
+    let evidence = a.get("/v1/evidence/1/0").await.ok();
+    let bundle = hex::decode(evidence["bytes"].as_str().unwrap()).unwrap();
+    let bundle = quadrille_node::evidence::Bundle::from_bytes(&bundle).unwrap();
+    let one = quadrille_protocol::codec::encode(bundle.evidence.iter().next().unwrap());
+    let body = |bytes: &[u8]| json!({ "bytes": hex::encode(bytes) });
+    assert_eq!(a.post(path, &body(&one)).await.code(), Code::NotRecovering.to_string());
+    assert_eq!(a.post(path, &body(&one[..one.len() - 1])).await.status, 400);
+    // More than other bodies may have, and less than the bound of this one.
+    assert_eq!(a.post(path, &body(&vec![0; 100_000])).await.status, 400);
+    assert_eq!(a.post(path, &body(&vec![0; 200_000])).await.code(), "Q-2106");
+    assert_eq!(a.get("/v1/recovery").await.ok()["recovering"], json!(false));
 }

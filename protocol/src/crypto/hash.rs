@@ -93,6 +93,10 @@ tags! {
     Payload b"quadrille/payld\0";
     /// A holder's personal data with their salt.
     Identity b"quadrille/ident\0";
+    /// A leg as booked, one summand of what two banks compare.
+    Booked b"quadrille/booked";
+    /// The proof that a holder has the key that replaces a lost one.
+    Replacement b"quadrille/replac";
 }
 
 /// The SHA-256 of `tag`'s prefix and, for each part, its length (`u64`, little-endian) and bytes.

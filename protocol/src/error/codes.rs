@@ -104,6 +104,17 @@ codes! {
     1423 NonceTooFar "nonce too far ahead", "Use a nonce at most 64 above the highest used.";
     1424 IssueNameUsed "name of this issue stands for another one",
         "Give a new issue a new name (--id, Idempotency-Key).";
+    1425 AssetClosed "asset is closed", "Nothing more of it can be issued; use another asset.";
+    1426 AssetOutstanding "some of the asset is still outstanding",
+        "Have what is left redeemed first; `quadrille asset show` says where it is.";
+    1427 NotDenominated "not a multiple of the asset's denomination",
+        "Use a multiple of the denomination in the message.";
+    1428 JurisdictionNotPermitted "holder's jurisdiction may not have this asset",
+        "See the asset's profile for the jurisdictions it permits.";
+    1429 HolderNotPermitted "holders of this domain may not have this asset",
+        "See the asset's profile for the domains it permits.";
+    1430 SupplyMismatch "attestations of the asset do not agree",
+        "Have the domains in the message attest again; if it stays, ask them why.";
 
     1501 UnknownOffer "no such live offer", "Look at the book again.";
     1502 OfferExpired "offer has expired", "Look at the book again.";
@@ -380,6 +391,16 @@ codes! {
         "Try another amount, or wait for other offers.";
     2625 PathTooDear "every path costs more than the payer allows",
         "Allow what the message says, or wait for a better price.";
+
+    2701 BooksDiffer "our books and this peer's differ",
+        "See `quadrille positions`; find the difference with the peer, then explain the break.";
+    2702 NoBreak "no break of the books with this peer", "See `quadrille positions`.";
+    2703 NettingOff "this domain does not take part in netting",
+        "Its operator opts in with `quadrille netting on`.";
+    2704 NotNetting "netting would raise a debt or a claim", "Look again for cycles: these debts have moved.";
+    2705 BadCycle "not a cycle of debts through this domain",
+        "Name each domain once, in the order of who owes whom, this one first.";
+    2706 NothingToNet "no cycle of debts found", "Try again when positions have moved.";
 
     2801 BadSubscription "subscription does not hold together",
         "See the message, and `quadrille hook add --help`.";

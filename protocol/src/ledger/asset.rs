@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use bincode::{Decode, Encode};
 
 use crate::crypto::hash::{Tag, hash_of};
+use crate::error::Refusal;
+use crate::ledger::opening::Parameters;
 use crate::limits;
 use crate::types::{Amount, AssetCode, Bounded, Country, Detail, Domain, Hash, Uai, Ubi};
 
@@ -52,6 +54,39 @@ impl AssetProfile {
         let profile = hash_of(Tag::AssetProfile, self);
         Uai::new(self.code, self.issuer.clone(), &profile)
     }
+
+    /// Whether a holder at `domain` may have it.
+    ///
+    /// # Errors
+    /// `Q-1702` the tier is too low, `Q-1428` not in this jurisdiction, `Q-1429` not at this
+    /// domain.
+    pub fn check_holder(&self, domain: &Domain, parameters: &Parameters) -> Result<(), Refusal> {
+        let (tier, minimum) = (parameters.tier, self.minimum_tier);
+        if tier < minimum {
+            crate::refuse!(KycTierTooLow, "tier {tier}, {minimum} asked for");
+        }
+        if !self.jurisdictions.is_empty() && !self.jurisdictions.contains(&parameters.jurisdiction)
+        {
+            crate::refuse!(JurisdictionNotPermitted, "{}", parameters.jurisdiction);
+        }
+        if !self.holders.is_empty() && !self.holders.contains(domain) {
+            crate::refuse!(HolderNotPermitted, "{domain}");
+        }
+        Ok(())
+    }
+
+    /// Whether `amount` is a multiple of the denomination.
+    ///
+    /// # Errors
+    /// `Q-1427`.
+    pub fn check_amount(&self, amount: Amount) -> Result<(), Refusal> {
+        let rest = amount.units().checked_rem(self.denomination.units());
+        if rest != Some(0) {
+            let (denomination, code) = (self.denomination, &self.code);
+            crate::refuse!(NotDenominated, "{amount} {code}, denomination {denomination}");
+        }
+        Ok(())
+    }
 }
 
 /// An asset as one validator knows it.
@@ -65,6 +100,8 @@ pub struct Asset {
     pub redeemed: Amount,
     /// Whether the issuer has locked it.
     pub locked: bool,
+    /// Whether the issuer has closed it: nothing is issued any more.
+    pub closed: bool,
     /// The last issues that had a name of their own, oldest first: one is carried out once,
     /// however often it is asked for.
     pub named_issues: VecDeque<NamedIssue>,
@@ -90,6 +127,7 @@ impl Asset {
             issued: Amount::ZERO,
             redeemed: Amount::ZERO,
             locked: false,
+            closed: false,
             named_issues: VecDeque::new(),
         }
     }

@@ -14,6 +14,7 @@ use super::transaction::{
     Cause, Contra, ContraAccount, Entry, Movement, MovementKind, Side, Transaction,
 };
 use crate::error::{Code, Fault, Refusal};
+use crate::sabotage::{Bug, planted};
 use crate::types::{Amount, Bounded, Domain, Hash, Sequence, Table, Time, Uai, Ubi};
 
 /// The books.
@@ -193,7 +194,11 @@ impl Books {
     fn post_contra(&mut self, contra: &Contra) -> Result<(), Fault> {
         match &contra.account {
             ContraAccount::Correspondent(peer) => {
-                self.correspondent_mut(peer, &contra.asset).post(contra.side, contra.amount)
+                let known = self.correspondent_mut(peer, &contra.asset);
+                if contra.side == Side::Debit && planted(Bug::MirrorDrifts) {
+                    known.post(contra.side, contra.amount)?;
+                }
+                known.post(contra.side, contra.amount)
             }
             ContraAccount::Issuance => {
                 let unknown = || Fault::new(format!("issuance of unknown {}", contra.asset));

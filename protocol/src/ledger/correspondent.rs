@@ -2,8 +2,10 @@
 
 use bincode::{Decode, Encode};
 
+use super::mirror::Mirror;
 use super::transaction::Side;
 use crate::error::{Code, Fault, Refusal};
+use crate::sabotage::{Bug, planted};
 use crate::types::{Amount, Domain, Uai};
 
 /// What we and one peer owe each other in one asset, and how far we trust it. Of `owe` and
@@ -16,39 +18,52 @@ pub struct Correspondent {
     pub claim: Amount,
     /// The most it may owe us; zero is no trust.
     pub limit: Amount,
-    /// What open settlements will add to the claim.
+    /// What open settlements will bring: less to owe, or more to claim.
     pub reserved: Amount,
+    /// What was booked with the peer, to compare with what it has booked.
+    pub mirror: Mirror,
 }
 
 impl Correspondent {
     /// Whether `amount` more may be owed to us.
     ///
     /// # Errors
-    /// `Q-1421` no trust at all, `Q-1420` not that much.
+    /// `Q-1421` no trust at all, `Q-1420` not that much, `Q-2701` its books and ours differ.
     pub fn check_headroom(
         &self,
         peer: &Domain,
         asset: &Uai,
         amount: Amount,
     ) -> Result<(), Refusal> {
-        if self.limit.is_zero() {
+        if self.mirror.broken.is_some() && !planted(Bug::BreakIgnored) {
+            crate::refuse!(BooksDiffer, "{} with {peer}", asset.code());
+        }
+        let headroom = self.headroom();
+        if self.limit.is_zero() && (headroom.is_zero() || headroom < amount) {
             crate::refuse!(NoTrust, "in {peer} for {}", asset.code());
         }
-        if self.headroom() < amount {
+        if headroom < amount {
             let code = asset.code();
-            crate::refuse!(
-                CreditLimit,
-                "of {peer}: {} {code} left, {amount} wanted",
-                self.headroom()
-            );
+            crate::refuse!(CreditLimit, "of {peer}: {headroom} {code} left, {amount} wanted");
         }
         Ok(())
     }
 
-    /// How much more may be owed to us.
+    /// How much more may come in from the peer: what only lowers our own debt to it needs no
+    /// trust, what goes beyond that counts against the limit.
     #[must_use]
     pub fn headroom(&self) -> Amount {
-        self.limit.minus_or_zero(self.claim).minus_or_zero(self.reserved)
+        // A sum that cannot be written is more than anybody can want.
+        let room = self.limit.plus(self.owe).unwrap_or(Amount::MAX);
+        room.minus_or_zero(self.claim).minus_or_zero(self.reserved)
+    }
+
+    /// What the peer owes us, or will when everything open settles: never more than the limit
+    /// unless the limit was lowered.
+    #[must_use]
+    pub fn exposure(&self) -> Amount {
+        let coming = self.claim.plus(self.reserved).unwrap_or(Amount::MAX);
+        coming.minus_or_zero(self.owe)
     }
 
     /// Sets `amount` of the headroom aside.

@@ -13,6 +13,7 @@ use bincode::{Decode, Encode};
 
 use super::opening::SignedOpening;
 use super::order::VerifiedOrder;
+use super::replacement::KeyReplaced;
 use crate::codec;
 use crate::crypto::hash::{Tag, hash};
 use crate::error::Code;
@@ -80,6 +81,8 @@ pub enum Cause {
         /// Why.
         reason: Code,
     },
+    /// The bank gave the ledger another key, because its holder had lost it.
+    KeyReplaced(Box<KeyReplaced>),
 }
 
 impl Cause {
@@ -96,7 +99,8 @@ impl Cause {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => codec::encode_into(self, bytes),
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => codec::encode_into(self, bytes),
         }
     }
 
@@ -115,6 +119,7 @@ impl Cause {
             Cause::OfferEnded { .. } => "offer ended",
             Cause::TakeEnded { .. } => "take ended",
             Cause::PaymentEnded { .. } => "payment ended",
+            Cause::KeyReplaced(_) => "key replaced",
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::identity::SignedCertificate;
 use crate::identity::SignedRevocation;
 use crate::identity::SignedRotation;
 use crate::ledger::asset::AssetProfile;
+use crate::ledger::mirror::{Break, Position};
+use crate::ledger::supply::Attestation;
 use crate::ledger::transaction::Transaction;
 use crate::limits;
 use crate::market::WaitingTake;
@@ -23,8 +25,8 @@ use crate::market::{OfferClosed, OfferNotice};
 use crate::payment::{Fee, Plan};
 use crate::settlement::agreement::{Account, Agreement, Header};
 use crate::types::{
-    Amount, Bounded, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId, Time,
-    Uai, Ubi,
+    Amount, Bounded, Detail, Domain, Epoch, Hash, Height, Network, OrderId, SettlementId, TakeId,
+    Time, Uai, Ubi,
 };
 
 /// One record of the log.
@@ -119,6 +121,14 @@ pub enum Record {
     },
     /// The operator opted in to netting, or out of it.
     Netting(bool),
+    /// A peer's position is not the mirror of ours: no new exposure to it in that asset.
+    Broken(Box<Break>),
+    /// The operator has explained a break.
+    Explained(Explained),
+    /// The issuer closed an asset of which nothing was left: nothing is issued any more.
+    AssetClosed(Uai),
+    /// How much of an asset there is here.
+    Attested(Box<Attestation>),
 }
 
 /// A statement to peers. Each names the settlement, whose id binds network, parties, legs,
@@ -164,6 +174,8 @@ pub enum Statement {
     },
     /// Our key was rotated.
     Rotated(Box<SignedRotation>),
+    /// What we have booked with the listener in one asset.
+    Position(Position),
 }
 
 /// What opens a log.
@@ -213,8 +225,10 @@ pub struct TakeRequest {
     pub amount: Amount,
     /// How much the taker pays for it.
     pub pay: Amount,
-    /// Where the taker pays from and receives.
+    /// Where the taker pays from, and receives unless it says otherwise.
     pub account: Account,
+    /// Where the taker receives, when that is not the ledger that pays.
+    pub receive: Option<Account>,
     /// When the taker loses interest.
     pub expiry: Time,
 }
@@ -226,6 +240,17 @@ pub struct BookRoot {
     pub root: Hash,
     /// How many.
     pub count: u32,
+}
+
+/// The operator's word on a break.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Explained {
+    /// The peer.
+    pub peer: Domain,
+    /// The asset.
+    pub asset: Uai,
+    /// What it was.
+    pub note: Detail,
 }
 
 /// A question that made us open a settlement in order to refund it.
@@ -321,7 +346,8 @@ impl Statement {
             | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => &[],
+            | Statement::Rotated(_)
+            | Statement::Position(_) => &[],
         }
     }
 
@@ -343,6 +369,7 @@ impl Statement {
             },
             Statement::Finalised { .. } => "Finalised",
             Statement::Rotated(_) => "Rotated",
+            Statement::Position(_) => "Position",
         }
     }
 }
@@ -435,6 +462,10 @@ impl Record {
             Record::TransitFee { .. } => "TransitFee",
             Record::TravelRule { .. } => "TravelRule",
             Record::Netting(_) => "Netting",
+            Record::Broken(_) => "Broken",
+            Record::Explained(_) => "Explained",
+            Record::AssetClosed(_) => "AssetClosed",
+            Record::Attested(_) => "Attested",
         }
     }
 }

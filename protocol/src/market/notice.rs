@@ -1,6 +1,6 @@
 //! What is published about an offer.
 //!
-//! Invariant: a notice names the maker's validator and never the maker or its ledger. Who stands
+//! Invariant: a notice names the maker's validator and never the maker or a ledger of its own. Who stands
 //! behind an offer is learnt only by whom it trades with.
 
 use bincode::{Decode, Encode};
@@ -34,13 +34,22 @@ impl OfferNotice {
     /// expired, `Q-1409` it lives too long.
     pub fn check(&self, now: Time) -> Result<(), Refusal> {
         self.terms.check_received(now)?;
-        self.check_remaining()
+        self.check_remaining()?;
+        self.check_private()
     }
 
     /// The part of `check` that needs no time.
     pub(super) fn check_shape(&self) -> Result<(), Refusal> {
         self.terms.check_shape()?;
         self.check_remaining()
+    }
+
+    /// Where the maker receives is for whoever it trades with.
+    fn check_private(&self) -> Result<(), Refusal> {
+        if self.terms.receive.is_some() {
+            refuse!(BadOffer, "a notice says where the maker receives");
+        }
+        Ok(())
     }
 
     fn check_remaining(&self) -> Result<(), Refusal> {

@@ -19,6 +19,7 @@ use super::{OfferClosed, OfferNotice, OfferTerms, Price};
 use crate::error::{Code, Fault, Refusal};
 use crate::limits::TAKES_PER_OFFER;
 use crate::refuse;
+use crate::settlement::agreement::Account;
 use crate::types::{Amount, Bounded, Domain, Duration, OrderId, TakeId, Time, Ubi};
 
 /// Whether an offer takes takes, and if not, why.
@@ -94,6 +95,8 @@ pub struct WaitingTake {
     pub taker: Domain,
     /// The taker's account, as its validator names it; nothing here looks into it.
     pub account: Ubi,
+    /// Where the taker receives, when that is not this account.
+    pub receive: Option<Account>,
     /// How much of the asset that the offer gives, in minor units.
     pub take: Amount,
     /// How much of the asset that the offer wants, in minor units.

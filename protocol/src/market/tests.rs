@@ -60,6 +60,7 @@ pub(super) fn take(number: u8, take: u128, pay: u128) -> WaitingTake {
         id: TakeId([number; 32]),
         taker: domain("taker"),
         account: Ubi([7; 32]),
+        receive: None,
         take: amount(take),
         pay: amount(pay),
         received: u64::from(number),

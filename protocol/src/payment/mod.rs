@@ -6,6 +6,7 @@
 
 pub mod atlas;
 pub mod name;
+pub mod netting;
 pub mod path;
 pub mod plan;
 

@@ -7,6 +7,7 @@ use bincode::{Decode, Encode};
 use super::agreement::{Agreement, Header, Leg, Purpose};
 use super::{Decider, Initiator, Participant};
 use crate::crypto::hash::Preimage;
+use crate::error::Code;
 use crate::limits;
 use crate::log::{Evidence, OutcomeKind};
 use crate::types::{Amount, Bounded, Domain, Hash, SettlementId, Uai, Ubi};
@@ -38,8 +39,8 @@ pub struct Settlement {
     pub preimage: Option<Preimage>,
     /// The decision, once it is known here.
     pub decision: Option<OutcomeKind>,
-    /// The first party that would not lock.
-    pub declined: Option<Domain>,
+    /// The first party that would not lock, and why.
+    pub declined: Option<(Domain, Code)>,
     /// Counterparties that have said that they are final.
     pub confirmed: BTreeSet<Domain>,
     /// Who asked for it, while that is all we know it by: its initiator has not told us of it, and

@@ -107,7 +107,8 @@ fn word_of(statement: &Statement) -> Option<(SettlementId, Word)> {
         | Statement::Declined { .. }
         | Statement::Aborted(_)
         | Statement::Finalised { .. }
-        | Statement::Rotated(_) => None,
+        | Statement::Rotated(_)
+        | Statement::Position(_) => None,
     }
 }
 
@@ -138,7 +139,8 @@ fn needs_of(record: &Record) -> Vec<(SettlementId, Word)> {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => return Vec::new(),
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => return Vec::new(),
         },
         _ => return Vec::new(),
     };

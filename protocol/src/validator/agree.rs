@@ -98,6 +98,15 @@ impl Validator {
         for party in &parties {
             self.state.directory.member(party)?;
         }
+        for leg in legs {
+            if leg.from == leg.to {
+                crate::refuse!(BadAgreement, "a leg from a ledger to itself");
+            }
+            // It may have been frozen since it was ordered to give.
+            if leg.from.domain == self.state.domain {
+                self.state.books.ledger(&leg.from.ledger)?.check_open()?;
+            }
+        }
         self.check_incoming(legs)
     }
 
@@ -111,6 +120,13 @@ impl Validator {
         }
         for ((peer, asset), amount) in sums {
             self.state.books.correspondent(peer, asset).check_headroom(peer, asset, amount)?;
+        }
+        for leg in legs {
+            // Of what only passes between others we need not even know the profile.
+            let ours = leg.to.domain == *domain || leg.from.domain == *domain;
+            if let Some(asset) = self.state.books.assets.get(&leg.asset).filter(|_| ours) {
+                asset.profile.check_amount(leg.amount)?;
+            }
         }
         let parties = Agreement::parties_of(legs).len();
         for leg in legs.iter().filter(|leg| leg.to.domain == *domain) {
@@ -193,6 +209,7 @@ impl Validator {
         }
         self.check_incoming(&settlement.legs)?;
         self.check_enclosed(settlement)?;
+        self.check_netting(settlement.purpose, &settlement.legs)?;
         self.check_outgoing(now, settlement)
     }
 

@@ -10,6 +10,7 @@ use crate::error::Fault;
 use crate::ledger::account::Status;
 use crate::ledger::asset::{Asset, NamedIssue};
 use crate::ledger::order::{Action, VerifiedOrder};
+use crate::ledger::replacement::Replacement;
 use crate::ledger::transaction::{Cause, Movement, Transaction};
 use crate::log::record::{Decided, Revealed};
 use crate::log::{OutcomeKind, ReceivedFrame, Record, Statement};
@@ -26,9 +27,11 @@ impl State {
     /// A fault when it cannot follow what was applied before.
     pub(super) fn apply(&mut self, record: &Record, height: Height) -> Result<(), Fault> {
         match record {
-            Record::Founded(_) | Record::Refused(_) | Record::OfferPosted(_) | Record::Book(_) => {
-                Ok(())
-            }
+            Record::Founded(_)
+            | Record::Refused(_)
+            | Record::OfferPosted(_)
+            | Record::Book(_)
+            | Record::Attested(_) => Ok(()),
             Record::Admitted(signed) => {
                 self.directory.replay_certificate(signed).map(|_| ()).map_err(Fault::of)
             }
@@ -49,6 +52,12 @@ impl State {
             Record::AssetLocked { asset, locked } => {
                 if let Some(known) = self.books.assets.get_mut(asset) {
                     known.locked = *locked;
+                }
+                Ok(())
+            }
+            Record::AssetClosed(asset) => {
+                if let Some(known) = self.books.assets.get_mut(asset) {
+                    known.closed = true;
                 }
                 Ok(())
             }
@@ -96,6 +105,16 @@ impl State {
             }
             Record::Restored => {
                 self.adopting = None;
+                Ok(())
+            }
+            Record::Broken(broken) => {
+                let asset = &broken.theirs.asset;
+                let known = self.books.correspondent_mut(&broken.peer, asset);
+                known.mirror.broken = Some(broken.clone());
+                Ok(())
+            }
+            Record::Explained(word) => {
+                self.books.correspondent_mut(&word.peer, &word.asset).mirror.explain();
                 Ok(())
             }
             Record::Routed { payment, plan } => {
@@ -179,6 +198,7 @@ impl State {
                 self.set_status(transaction, Status::Open);
                 Ok(())
             }
+            Cause::KeyReplaced(replaced) => self.apply_replacement(&replaced.signed.replacement),
             Cause::Settled(id) => self.apply_outcome(id, OutcomeKind::Settle),
             Cause::Refunded(id) => self.apply_outcome(id, OutcomeKind::Refund),
             Cause::Traded { offer, take } => {
@@ -206,6 +226,18 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    fn apply_replacement(&mut self, replacement: &Replacement) -> Result<(), Fault> {
+        let Replacement { ledger, key, second_key, .. } = replacement;
+        let unknown = || Fault::new(format!("another key for unknown ledger {ledger}"));
+        let known = self.books.ledgers.get_mut(ledger).ok_or_else(unknown)?;
+        known.parameters.suite = key.suite();
+        known.key = key.id();
+        if let Some(second) = second_key {
+            known.parameters.second_key = Some(second.id());
+        }
+        Ok(())
     }
 
     fn set_status(&mut self, transaction: &Transaction, status: Status) {
@@ -291,6 +323,9 @@ impl State {
         }
         self.release_headroom(&legs)?;
         self.touch_ledgers(&legs, false);
+        if outcome == OutcomeKind::Settle {
+            self.count_booked(id, &legs);
+        }
         for leg in &legs {
             let Some(order) = leg.order.filter(|_| leg.from.domain == self.domain) else {
                 continue;
@@ -361,6 +396,10 @@ impl State {
                 Ok(())
             }
             Statement::Decided(decided) => self.apply_own_decision(decided),
+            Statement::Position(told) => {
+                self.books.correspondent_mut(&told.with, &told.asset).mirror.said = told.count;
+                Ok(())
+            }
             Statement::Finalised { settlement, .. } => {
                 self.close_if_done(settlement);
                 Ok(())
@@ -380,6 +419,9 @@ impl State {
                 for other in agreement.legs.iter().filter_map(|leg| leg.order) {
                     offer.dismiss(TakeId(other.0));
                 }
+            }
+            if let Some(take) = self.takes.get_mut(&order) {
+                take.settlement = Some(settlement.id);
             }
         }
         if let Some(order) = agreement.legs.first().and_then(|leg| leg.order) {
@@ -502,11 +544,15 @@ impl State {
                 }
                 self.close_if_done(settlement);
             }
-            Statement::Declined { settlement, .. } => {
+            Statement::Position(told) => {
+                let at = frame.checkpoint().checkpoint.time;
+                self.learn_position(from, told, at);
+            }
+            Statement::Declined { settlement, refusal } => {
                 if let Some(known) = self.settlements.get_mut(settlement)
                     && known.header.is_party(from)
                 {
-                    known.declined.get_or_insert(from.clone());
+                    known.declined.get_or_insert((from.clone(), refusal.code));
                 }
             }
             Statement::Take(_)
@@ -642,6 +688,11 @@ impl State {
                 return false;
             }
             settlement.preimage = Some(preimage.clone());
+            // A party that decides to settle is bound by that. Its lock, which came straight from
+            // it, may have been here before we had heard of the settlement from its initiator.
+            if settlement.header.is_party(from) {
+                settlement.locked.insert(from.clone());
+            }
         }
         settlement.decision = Some(outcome);
         // After an abort the refund is only the answer that was asked for.

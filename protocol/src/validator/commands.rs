@@ -7,12 +7,12 @@ use crate::error::{Code, Fault, Refusal};
 use crate::identity::VerifiedRotation;
 use crate::ledger::Postings;
 use crate::ledger::account::Status;
-use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
+use crate::ledger::transaction::Cause;
 use crate::limits;
 use crate::log::record::{BookRoot, CreditLimit};
 use crate::log::{FraudProof, Record, Statement};
 use crate::market::live_root;
-use crate::types::{Amount, Domain, Hash, Sequence, Time, Uai, Ubi};
+use crate::types::{Amount, Domain, Sequence, Time, Uai, Ubi};
 
 impl Validator {
     pub(super) fn handle_command(
@@ -47,6 +47,9 @@ impl Validator {
             }
             Command::RegisterAsset(profile) => {
                 let uai = profile.uai();
+                if profile.denomination.is_zero() {
+                    return Err(Refusal::new(Code::ZeroAmount, "the denomination").into());
+                }
                 if self.state.books.assets.contains_key(&uai) {
                     return Err(Refusal::new(Code::AssetExists, uai.to_string()).into());
                 }
@@ -58,6 +61,11 @@ impl Validator {
             }
             Command::Issue { asset, ledger, amount, name } => {
                 self.issue(now, &asset, ledger, amount, name)
+            }
+            Command::CloseAsset(asset) => self.close_asset(asset),
+            Command::AttestAsset(asset) => self.attest(&asset),
+            Command::ReplaceKey { replacement, reason } => {
+                self.replace_key(now, &replacement, reason)
             }
             Command::Freeze(ledger) => self.freeze(now, ledger, Cause::Frozen),
             Command::Unfreeze(ledger) => self.freeze(now, ledger, Cause::Unfrozen),
@@ -90,10 +98,12 @@ impl Validator {
                 self.write(Record::TravelRule { asset, threshold })
             }
             Command::SetNetting(takes_part) => self.write(Record::Netting(takes_part)),
+            Command::Net { asset, cycle, amount } => self.net(now, &asset, &cycle, amount),
+            Command::ExplainBreak { peer, asset, note } => self.explain_break(peer, asset, note),
         }
     }
 
-    fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
+    pub(super) fn write(&mut self, record: Record) -> Result<Accepted, Failure> {
         let leaf = self.commit(&record)?;
         Ok(Accepted { leaf: Some(leaf), ..Accepted::default() })
     }
@@ -141,53 +151,6 @@ impl Validator {
             return Err(Refusal::new(Code::WrongDomain, "a credit limit for ourselves").into());
         }
         self.write(Record::CreditLimit(CreditLimit { peer, asset, limit }))
-    }
-
-    fn check_issuer(&self, asset: &Uai) -> Result<(), Refusal> {
-        self.state.books.asset(asset)?;
-        if *asset.issuer() != self.state.domain {
-            crate::refuse!(NotIssuer, "{}", asset.issuer());
-        }
-        Ok(())
-    }
-
-    fn issue(
-        &mut self,
-        now: Time,
-        asset: &Uai,
-        ledger: Ubi,
-        amount: Amount,
-        name: Option<Hash>,
-    ) -> Result<Accepted, Failure> {
-        self.check_issuer(asset)?;
-        let named = self.state.books.asset(asset)?;
-        if let Some(done) = name.and_then(|name| named.named_issue(&name)) {
-            if (done.ledger, done.amount) != (ledger, amount) {
-                let what = format!("it issued {} to {}", done.amount, done.ledger);
-                return Err(Refusal::new(Code::IssueNameUsed, what).into());
-            }
-            let ledger = Some(ledger);
-            return Ok(Accepted { ledger, repeated: true, ..Accepted::default() });
-        }
-        if amount.is_zero() {
-            return Err(Refusal::new(Code::ZeroAmount, "to issue").into());
-        }
-        self.check_receipt(&ledger, asset)?;
-        let known = self.state.books.asset(asset)?;
-        let total = known.outstanding().try_plus(amount)?;
-        known.issued.try_plus(amount)?;
-        if let Some(limit) = known.profile.supply_limit.filter(|limit| total > *limit) {
-            return Err(Refusal::new(Code::SupplyExceeded, format!("{total} of {limit}")).into());
-        }
-        let postings = Postings::new().with(ledger, MovementKind::Credit, asset, amount).against(
-            ContraAccount::Issuance,
-            Side::Debit,
-            asset,
-            amount,
-        );
-        let transaction = self.state.books.draw_up(Cause::Issued(name), now, &[], postings)?;
-        let leaf = self.post(transaction)?;
-        Ok(Accepted { ledger: Some(ledger), leaf: Some(leaf), ..Accepted::default() })
     }
 
     fn freeze(&mut self, now: Time, ledger: Ubi, cause: Cause) -> Result<Accepted, Failure> {

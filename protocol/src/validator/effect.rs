@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::input::{Accepted, Message, RequestId};
 use crate::error::Refusal;
+use crate::ledger::mirror::Break;
 use crate::log::{Batch, OutcomeKind};
 use crate::settlement::Header;
 use crate::types::{Domain, Height, OrderId, Sequence, SettlementId, Time, Ubi};
@@ -137,6 +138,12 @@ pub enum Event {
     PeerLostState {
         /// The peer.
         peer: Domain,
+    },
+    /// A peer's position is not the mirror of ours: no new exposure to it in that asset until
+    /// the operator has explained it.
+    ReconciliationBreak {
+        /// The two positions.
+        broken: Box<Break>,
     },
     /// This validator has lost statements it made; it decides nothing until it has them back.
     Recovering {

@@ -1,12 +1,14 @@
 //! What an agreement takes from our ledgers, and what it brings them: whether that was ordered,
 //! offered, or passes through for a fee, and whether what it brings may be received.
 
+use std::collections::BTreeMap;
+
 use super::Validator;
 use crate::error::{Code, Refusal};
 use crate::market::{Considered, WaitingTake};
 use crate::sabotage::{Bug, planted};
 use crate::settlement::Settlement;
-use crate::settlement::agreement::{Leg, Purpose};
+use crate::settlement::agreement::{Account, Leg, Purpose};
 use crate::settlement::open::NetLeg;
 use crate::types::{Amount, Domain, OrderId, TakeId, Time, Uai, Ubi};
 
@@ -45,12 +47,9 @@ impl Validator {
             if !net.to_hold().is_zero() {
                 crate::refuse!(TermsDiffer, "transit gives more {} than it gets", net.asset.code());
             }
-            if net.to_credit() < self.bought(&used, &net.ledger, &net.asset)? {
-                crate::refuse!(TermsDiffer, "less {} than what is given for it", net.asset.code());
-            }
             self.check_fee(settlement, &net)?;
         }
-        Ok(())
+        self.check_bought(&settlement.legs, &used)
     }
 
     /// Whether what stays with us of what passes through is our fee.
@@ -91,13 +90,7 @@ impl Validator {
             self.check_offer_leg(now, leg, order, initiator)?;
             used.push((order, leg.amount));
         }
-        let nets = crate::settlement::open::net_of(legs, domain);
-        for net in nets.ok_or_else(|| Refusal::new(Code::AmountOverflow, "sum of the legs"))? {
-            if net.to_credit() < self.bought(&used, &net.ledger, &net.asset)? {
-                crate::refuse!(TermsDiffer, "less {} than what is given for it", net.asset.code());
-            }
-        }
-        Ok(())
+        self.check_bought(legs, &used)
     }
 
     /// Whether a leg is within what a maker of ours offers to anybody who asks.
@@ -119,6 +112,7 @@ impl Validator {
             id: TakeId(order.0),
             taker: initiator.clone(),
             account: leg.to.ledger,
+            receive: None,
             take: leg.amount,
             pay: pay.ok_or_else(|| Refusal::new(Code::AmountOverflow, "the price"))?,
             received: self.state.arrivals,
@@ -132,27 +126,49 @@ impl Validator {
         }
     }
 
-    /// What `orders` of one ledger, each with what it gives, buy of one asset, all together: one
+    /// Whether `legs` bring what the orders among them buy, each where its holder receives: one
     /// delivery serves one order.
-    fn bought(&self, orders: &[Given], ledger: &Ubi, asset: &Uai) -> Result<Amount, Refusal> {
-        let mut sum = Amount::ZERO;
-        for (order, given) in orders {
-            if let Some(take) = self.state.takes.get(order)
-                && take.ledger == *ledger
-                && take.pair.give == *asset
-            {
-                sum = sum.try_plus(take.terms.take)?;
-            }
-            if let Some(offer) = self.state.offers.get(order)
-                && offer.ledger() == *ledger
-                && offer.terms().want == *asset
-            {
-                let price = offer.terms().fair_price(*given);
-                let price = price.ok_or_else(|| Refusal::new(Code::AmountOverflow, "a price"))?;
-                sum = sum.try_plus(price)?;
+    fn check_bought(&self, legs: &[Leg], orders: &[Given]) -> Result<(), Refusal> {
+        let overflow = || Refusal::new(Code::AmountOverflow, "sum of the legs");
+        let nets = crate::settlement::open::net_of(legs, &self.state.domain);
+        let nets = nets.ok_or_else(overflow)?;
+        for ((account, asset), bought) in self.bought(orders)? {
+            let brought = if account.domain == self.state.domain {
+                let net = |net: &&NetLeg| net.ledger == account.ledger && net.asset == *asset;
+                nets.iter().find(net).map(NetLeg::to_credit).unwrap_or_default()
+            } else {
+                let there = legs.iter().filter(|leg| leg.to == account && leg.asset == *asset);
+                there.map(|leg| leg.amount).try_fold(Amount::ZERO, Amount::try_plus)?
+            };
+            if brought < bought {
+                crate::refuse!(TermsDiffer, "less {} than what is given for it", asset.code());
             }
         }
-        Ok(sum)
+        Ok(())
+    }
+
+    /// What `orders`, each with what it gives, buy: for whom, of which asset, all together.
+    fn bought(&self, orders: &[Given]) -> Result<BTreeMap<(Account, &Uai), Amount>, Refusal> {
+        let mut sums: BTreeMap<(Account, &Uai), Amount> = BTreeMap::new();
+        let mut add = |receive: Option<&Account>, own: Ubi, asset, amount| {
+            let here = || Account { domain: self.state.domain.clone(), ledger: own };
+            let sum = sums.entry((receive.cloned().unwrap_or_else(here), asset)).or_default();
+            *sum = sum.try_plus(amount)?;
+            Ok::<(), Refusal>(())
+        };
+        for (order, given) in orders {
+            if let Some(take) = self.state.takes.get(order) {
+                let receive = take.terms.receive.as_ref();
+                add(receive, take.ledger, &take.pair.give, take.terms.take)?;
+            }
+            if let Some(offer) = self.state.offers.get(order) {
+                let terms = offer.terms();
+                let price = terms.fair_price(*given);
+                let price = price.ok_or_else(|| Refusal::new(Code::AmountOverflow, "a price"))?;
+                add(terms.receive.as_ref(), offer.ledger(), &terms.want, price)?;
+            }
+        }
+        Ok(sums)
     }
 
     /// Whether what is enclosed for us is what was agreed upon, and has what our travel rule asks
@@ -218,8 +234,9 @@ impl Validator {
             && leg.amount == take.terms.pay
             && leg.from.ledger == take.ledger
             && take.settlement.is_none();
+        let receives = take.terms.receive.as_ref().unwrap_or(&leg.from);
         let gets = settlement.legs.iter().any(|other| {
-            other.to == leg.from
+            other.to == *receives
                 && other.asset == take.pair.give
                 && other.amount >= take.terms.take
                 && other.from.domain == take.terms.maker

@@ -5,12 +5,12 @@ use bincode::{Decode, Encode};
 use crate::identity::VerifiedCertificate;
 use crate::identity::VerifiedRevocation;
 use crate::identity::VerifiedRotation;
-use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder};
+use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder, VerifiedReplacement};
 use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
 use crate::payment::{Fee, Finding, Plan};
-use crate::settlement::Header;
+use crate::settlement::{Account, Header};
 use crate::types::{
-    Amount, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Detail, Domain, Hash, Height, Network, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 /// A local request's number, chosen by the edge; the reply carries it.
@@ -130,6 +130,17 @@ pub enum Command {
         /// The operator's name for this issue, hashed: repeated, it happens once.
         name: Option<Hash>,
     },
+    /// Close an asset of ours of which nothing is outstanding, for good.
+    CloseAsset(Uai),
+    /// Write down how much of an asset there is here.
+    AttestAsset(Uai),
+    /// Give a ledger another key, because its holder has lost it.
+    ReplaceKey {
+        /// What the holder signed with the new key.
+        replacement: Box<VerifiedReplacement>,
+        /// Why, in the bank's words.
+        reason: Detail,
+    },
     /// Freeze a ledger.
     Freeze(Ubi),
     /// Thaw a ledger.
@@ -150,6 +161,25 @@ pub enum Command {
     CustomersHeard,
     /// Write down and publish the root of our live offers, for late joiners.
     PublishBook,
+    /// Cancel a cycle of debts, or let one debt be paid by another debtor: one settlement over
+    /// the transit ledgers.
+    Net {
+        /// The asset.
+        asset: Uai,
+        /// The transit ledgers, ours first; each owes the next one, the last one owes us.
+        cycle: Vec<Account>,
+        /// How much.
+        amount: Amount,
+    },
+    /// The operator has found out why the books with a peer differ; new exposure is allowed again.
+    ExplainBreak {
+        /// The peer.
+        peer: Domain,
+        /// The asset.
+        asset: Uai,
+        /// What it was.
+        note: Detail,
+    },
     /// Ask this much for passing an asset on; nothing unless it is set.
     SetTransitFee {
         /// The asset.

@@ -41,6 +41,9 @@ impl Validator {
             return Err(Refusal::new(Code::ZeroAmount, payment.asset.to_string()).into());
         }
         self.check_spend(now, &verified, &payment.spend, payment.max_cost)?;
+        if let Ok(arrives) = self.profile(&payment.asset) {
+            arrives.check_amount(payment.amount)?;
+        }
         if payment.to.domain != self.state.domain {
             return self.pay_abroad(now, verified, payment, plan);
         }
@@ -150,15 +153,17 @@ impl Validator {
         &mut self,
         now: Time,
         orders: &[OrderId],
-        declined: Option<&Domain>,
-        reason: Code,
+        declined: Option<(Domain, Code)>,
+        otherwise: Code,
     ) -> Result<(), Fault> {
+        let reason = declined.as_ref().map_or(otherwise, |(_, code)| *code);
         for id in orders {
             let Some(known) = self.state.payments.get(id) else { continue };
             if known.settlement.is_some() {
                 continue;
             }
-            let by_payee = declined == Some(&known.payment.to.domain);
+            let payee = &known.payment.to.domain;
+            let by_payee = declined.as_ref().is_some_and(|(domain, _)| domain == payee);
             let final_word = by_payee && !is_about_the_way(reason);
             let over = final_word || known.expiry <= now;
             let next = match over {

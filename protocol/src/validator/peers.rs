@@ -136,6 +136,7 @@ impl Validator {
             Statement::Decided(decided) => self.decision_arrived(now, from, decided),
             // Learnt; a rotation comes in by the operator's door, verified.
             Statement::Finalised { .. } | Statement::Rotated(_) => Ok(()),
+            Statement::Position(told) => self.position_arrived(from, told),
         }
     }
 

@@ -131,7 +131,11 @@ impl State {
             | Record::Restored
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
-            | Record::Netting(_) => true,
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_)
+            | Record::AssetClosed(_)
+            | Record::Attested(_) => true,
             Record::Routed { payment, .. } => self.payments.contains_key(payment),
         }
     }
@@ -142,7 +146,8 @@ impl State {
             | Cause::Issued(_)
             | Cause::Frozen
             | Cause::Unfrozen
-            | Cause::PaymentEnded { .. } => true,
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => true,
             Cause::Ordered(order) => match &order.order().action {
                 Action::Cancel { offer } => self.offers.contains_key(offer),
                 Action::Pay(_)
@@ -187,7 +192,8 @@ impl State {
             | Statement::TakeRefused { .. }
             | Statement::Appointed(_)
             | Statement::Finalised { .. }
-            | Statement::Rotated(_) => true,
+            | Statement::Rotated(_)
+            | Statement::Position(_) => true,
         }
     }
 

@@ -15,10 +15,10 @@ use crate::ledger::transaction::{Cause, ContraAccount, MovementKind, Side};
 use crate::log::record::{Aborted, Decided, Revealed};
 use crate::log::{Evidence, Outcome, OutcomeKind, Statement};
 use crate::sabotage::{Bug, planted};
-use crate::settlement::Settlement;
 use crate::settlement::decider::{self, DeciderAct, DeciderEvent};
 use crate::settlement::initiator::{self, InitiatorAct, InitiatorEvent};
 use crate::settlement::participant::{self, ParticipantAct, ParticipantEvent};
+use crate::settlement::{Purpose, Settlement};
 use crate::types::{Amount, Bounded, Domain, Duration, OrderId, SettlementId, Time};
 
 impl Validator {
@@ -99,11 +99,11 @@ impl Validator {
         let (payments, declined) = self.carried_by(id);
         self.book_outcome(now, id, OutcomeKind::Refund)?;
         self.watch_query(now, id, header.deadline);
-        self.payments_failed(now, &payments, declined.as_ref(), reason)
+        self.payments_failed(now, &payments, declined, reason)
     }
 
     /// The orders of ours that `id` carries, and who would not lock for it.
-    fn carried_by(&self, id: SettlementId) -> (Vec<OrderId>, Option<Domain>) {
+    fn carried_by(&self, id: SettlementId) -> (Vec<OrderId>, Option<(Domain, Code)>) {
         let Some(known) = self.state.settlements.get(&id) else { return (Vec::new(), None) };
         let own = known.legs.iter().filter(|leg| leg.from.domain == self.state.domain);
         (own.filter_map(|leg| leg.order).collect(), known.declined.clone())
@@ -290,9 +290,7 @@ impl Validator {
         self.event(Event::Final { id, outcome: kind });
         match kind {
             OutcomeKind::Settle => Ok(()),
-            OutcomeKind::Refund => {
-                self.payments_failed(now, &payments, declined.as_ref(), Code::TimedOut)
-            }
+            OutcomeKind::Refund => self.payments_failed(now, &payments, declined, Code::TimedOut),
         }
     }
 
@@ -309,8 +307,16 @@ impl Validator {
             OutcomeKind::Refund => (self.refund_postings(settlement)?, Cause::Refunded(id)),
         };
         let offers: Vec<OrderId> = settlement.legs.iter().filter_map(|leg| leg.order).collect();
+        // Noted first: with its booking a settlement may be over and forgotten.
+        let booked = match kind {
+            OutcomeKind::Settle => self.crossing(settlement),
+            OutcomeKind::Refund => Vec::new(),
+        };
         let transaction = self.state.books.draw_up(cause, now, &[], postings).map_err(Fault::of)?;
         self.post(transaction)?;
+        for pair in booked {
+            self.tell_soon(now, pair);
+        }
         for offer in offers {
             self.draft.offer_changed(offer);
         }
@@ -341,7 +347,15 @@ impl Validator {
                 (true, true) | (false, false) => continue,
             };
             let account = ContraAccount::Correspondent(peer.clone());
-            postings = postings.against(account, side, &leg.asset, leg.amount);
+            let mut amount = leg.amount;
+            let netting = settlement.purpose == Purpose::Netting;
+            if planted(Bug::NettingLosesACent) && netting && side == Side::Credit {
+                let cent = Amount::new(1);
+                amount = amount.minus_or_zero(cent);
+                let kind = MovementKind::Credit;
+                postings = postings.with(leg.from.ledger, kind, &leg.asset, cent);
+            }
+            postings = postings.against(account, side, &leg.asset, amount);
         }
         Ok(self.left_over(&settlement.legs, postings))
     }

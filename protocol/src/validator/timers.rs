@@ -40,6 +40,8 @@ impl Validator {
                 self.probe(now, &peer, wait);
                 Ok(())
             }
+            Timer::Position(peer, asset) => self.position_due(now, peer, asset),
+            Timer::PositionAgain(peer, asset) => self.position_again(now, peer, asset),
         }
     }
 
@@ -144,6 +146,7 @@ impl Validator {
             self.watch_decide(id, deadline);
             self.watch_query(now, id, deadline);
         }
+        self.watch_positions(now);
         let peers: Vec<Domain> = self.state.peers.keys().cloned().collect();
         for peer in peers {
             let wait = Duration(limits::PROBE_FIRST_MS);

@@ -13,15 +13,15 @@ use super::effect::Event;
 use super::input::Accepted;
 use super::orders::Failure;
 use crate::error::{Code, Fault, Refusal};
-use crate::ledger::Postings;
 use crate::ledger::order::VerifiedOrder;
 use crate::ledger::transaction::{Cause, MovementKind};
+use crate::ledger::{Ledger, Postings};
 use crate::log::record::TakeRequest;
 use crate::log::{Record, Statement};
 use crate::market::TakeTerms;
 use crate::market::{Considered, Offer, WaitingTake};
-use crate::settlement::agreement::{Account, Leg, Purpose};
-use crate::types::{AssetPair, Domain, OrderId, TakeId, Time};
+use crate::settlement::agreement::{Account, Agreement, Leg, Purpose};
+use crate::types::{AssetPair, Domain, OrderId, TakeId, Time, Ubi};
 
 impl Validator {
     pub(super) fn take(
@@ -35,8 +35,10 @@ impl Validator {
         let hold = Postings::new().with(ledger, MovementKind::Hold, &pair.want, terms.pay);
         if terms.maker != self.state.domain {
             self.check_new_business(now, &terms.maker)?;
-            let correspondent = self.state.books.correspondent(&terms.maker, &pair.give);
-            correspondent.check_headroom(&terms.maker, &pair.give, terms.take)?;
+            if self.is_delivered_here(terms.receive.as_ref()) {
+                let correspondent = self.state.books.correspondent(&terms.maker, &pair.give);
+                correspondent.check_headroom(&terms.maker, &pair.give, terms.take)?;
+            }
             let accepted = self.book_order(now, verified, hold)?;
             self.watch_take(id);
             let request = TakeRequest {
@@ -45,6 +47,7 @@ impl Validator {
                 amount: terms.take,
                 pay: terms.pay,
                 account: Account { domain: self.state.domain.clone(), ledger },
+                receive: terms.receive.clone(),
                 expiry: terms.expiry,
             };
             self.say(Statement::Take(request), [&terms.maker].into_iter())?;
@@ -54,6 +57,7 @@ impl Validator {
             id: TakeId(id.0),
             taker: self.state.domain.clone(),
             account: ledger,
+            receive: terms.receive.clone(),
             take: terms.take,
             pay: terms.pay,
             received: self.state.arrivals,
@@ -69,10 +73,16 @@ impl Validator {
         let accepted = self.book_order(now, verified, hold)?;
         self.watch_take(id);
         match considered {
-            Considered::SelectNow => self.trade_here(now, terms.offer, id)?,
+            Considered::SelectNow => self.trade(now, terms.offer, &take)?,
             Considered::Wait { until } => self.let_wait(terms.offer, take, until)?,
         }
         Ok(accepted)
+    }
+
+    /// Whether what a side gets comes to a ledger of ours, where `receive` is what it asked for
+    /// and its own ledger is ours.
+    fn is_delivered_here(&self, receive: Option<&Account>) -> bool {
+        receive.is_none_or(|account| account.domain == self.state.domain)
     }
 
     fn live_offer(&self, id: &OrderId) -> Result<&Offer, Refusal> {
@@ -96,7 +106,7 @@ impl Validator {
         let (offer, take) = (request.offer, request.take);
         let outcome = self.consider_request(now, from, request);
         match outcome {
-            Ok((waiting, Considered::SelectNow)) => self.agree(now, offer, &waiting),
+            Ok((waiting, Considered::SelectNow)) => self.trade(now, offer, &waiting),
             Ok((waiting, Considered::Wait { until })) => self.let_wait(offer, waiting, until),
             Err(refusal) => self.refuse_take(from, offer, take, refusal),
         }
@@ -116,6 +126,7 @@ impl Validator {
             id: request.take,
             taker: from.clone(),
             account: request.account.ledger,
+            receive: request.receive.clone(),
             take: request.amount,
             pay: request.pay,
             received: self.state.arrivals,
@@ -123,8 +134,15 @@ impl Validator {
         };
         let considered = offer.consider(&take, now)?;
         self.check_new_business(now, from)?;
-        let want = &offer.terms().want;
-        self.state.books.correspondent(from, want).check_headroom(from, want, request.pay)?;
+        let (give, want) = (&offer.terms().give, &offer.terms().want);
+        if self.is_delivered_here(offer.terms().receive.as_ref()) {
+            self.state.books.correspondent(from, want).check_headroom(from, want, request.pay)?;
+        }
+        self.profile(give)?.check_amount(request.amount)?;
+        self.profile(want)?.check_amount(request.pay)?;
+        if let Some(receive) = &request.receive {
+            self.check_delivery(receive, give)?;
+        }
         Ok((take, considered))
     }
 
@@ -139,11 +157,20 @@ impl Validator {
         Ok(())
     }
 
-    /// The take is selected: an agreement with the taker's bank.
-    fn agree(&mut self, now: Time, offer: OrderId, take: &WaitingTake) -> Result<(), Fault> {
+    /// The take is selected.
+    fn trade(&mut self, now: Time, offer: OrderId, take: &WaitingTake) -> Result<(), Fault> {
         let Some(known) = self.state.offers.get(&offer) else {
             return Err(Fault::new(format!("selected a take of no offer {offer}")));
         };
+        let here = take.taker == self.state.domain
+            && self.is_delivered_here(take.receive.as_ref())
+            && self.is_delivered_here(known.terms().receive.as_ref());
+        if here { self.trade_here(now, offer, take) } else { self.agree(now, offer, take) }
+    }
+
+    /// An agreement with the taker's bank, and with whoever else something is delivered at.
+    fn agree(&mut self, now: Time, offer: OrderId, take: &WaitingTake) -> Result<(), Fault> {
+        let known = self.live_offer(&offer).map_err(Fault::of)?;
         let terms = known.terms().clone();
         let maker = Account { domain: self.state.domain.clone(), ledger: known.ledger() };
         let taker = Account { domain: take.taker.clone(), ledger: take.account };
@@ -152,47 +179,68 @@ impl Validator {
                 asset: terms.give.clone(),
                 amount: take.take,
                 from: maker.clone(),
-                to: taker.clone(),
+                to: take.receive.clone().unwrap_or_else(|| taker.clone()),
                 order: Some(offer),
             },
             Leg {
                 asset: terms.want.clone(),
                 amount: take.pay,
                 from: taker,
-                to: maker,
+                to: terms.receive.unwrap_or(maker),
                 order: Some(OrderId(take.id.0)),
             },
         ];
-        let decider = terms.notary.unwrap_or_else(|| take.taker.clone());
-        let checked = self.check_new_business(now, &take.taker);
+        let own = &self.state.domain;
+        let parties = Agreement::parties_of(&legs);
+        let mut others = parties.iter().filter(|party| *party != own);
+        // Maker and taker may both be ours, and only the delivery is elsewhere.
+        let taken_abroad = (take.taker != *own).then(|| take.taker.clone());
+        let decider = terms.notary.or(taken_abroad).or_else(|| others.clone().next().cloned());
+        let decider = decider.unwrap_or_else(|| take.taker.clone());
+        let checked = others.try_for_each(|other| self.check_new_business(now, other));
         match checked.and_then(|()| self.check_terms(now, &legs, &decider)) {
             Ok(()) => {
                 let terms = Terms { purpose: Purpose::Trade, legs, enclosure: None, decider };
                 self.draw_up(now, terms).map(|_| ())
             }
+            Err(refusal) if take.taker == self.state.domain => {
+                self.end_take(now, OrderId(take.id.0), refusal.code)
+            }
             Err(refusal) => self.refuse_take(&take.taker, offer, take.id, refusal),
         }
     }
 
-    /// Maker and taker are both ours: one transaction, no choreography.
-    fn trade_here(&mut self, now: Time, offer: OrderId, take: OrderId) -> Result<(), Fault> {
+    /// Maker and taker are both ours, and so is where they receive: one transaction, no
+    /// choreography.
+    fn trade_here(
+        &mut self,
+        now: Time,
+        offer: OrderId,
+        waiting: &WaitingTake,
+    ) -> Result<(), Fault> {
+        let take = OrderId(waiting.id.0);
         let (Some(made), Some(taken)) =
             (self.state.offers.get(&offer), self.state.takes.get(&take))
         else {
             return Err(Fault::new(format!("trade of {offer} and {take}, one unknown")));
         };
         let (maker, taker) = (made.ledger(), taken.ledger);
+        let at = |receive: Option<&Account>, own: Ubi| receive.map_or(own, |to| to.ledger);
+        let maker_gets = at(made.terms().receive.as_ref(), maker);
+        let taker_gets = at(taken.terms.receive.as_ref(), taker);
         let (give, want) = (&made.terms().give, &made.terms().want);
-        let able = self.check_receipt(&maker, want).and_then(|()| self.check_receipt(&taker, give));
+        let able = self.state.books.ledger(&maker).and_then(Ledger::check_open);
+        let able = able.and_then(|()| self.check_receipt(&maker_gets, want));
+        let able = able.and_then(|()| self.check_receipt(&taker_gets, give));
         if let Err(refusal) = able {
             return self.end_take(now, take, refusal.code);
         }
         let (amount, pay) = (taken.terms.take, taken.terms.pay);
         let postings = Postings::new()
             .with(maker, MovementKind::Spend, give, amount)
-            .with(taker, MovementKind::Credit, give, amount)
+            .with(taker_gets, MovementKind::Credit, give, amount)
             .with(taker, MovementKind::Spend, want, pay)
-            .with(maker, MovementKind::Credit, want, pay);
+            .with(maker_gets, MovementKind::Credit, want, pay);
         let transaction = self
             .state
             .books
@@ -211,11 +259,7 @@ impl Validator {
         }
         let selection = known.select(now);
         for take in &selection.winners {
-            if take.taker == self.state.domain {
-                self.trade_here(now, offer, OrderId(take.id.0))?;
-            } else {
-                self.agree(now, offer, take)?;
-            }
+            self.trade(now, offer, take)?;
         }
         self.tell_losers(now, offer, &selection.losers)
     }

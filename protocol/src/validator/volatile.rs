@@ -2,13 +2,13 @@
 //!
 //! Nothing here is a fact. It is rebuilt from the state and from what peers say.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::recover::Mode;
 use crate::limits;
 use crate::market::Book;
 use crate::payment::Finding;
-use crate::types::{Domain, Duration, OrderId, Sequence, SettlementId, Time};
+use crate::types::{Domain, Duration, OrderId, Sequence, SettlementId, Time, Uai};
 
 /// A timer. It only says «look»: whether something is due is read from the state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,10 @@ pub(super) enum Timer {
     Query(SettlementId, Duration),
     /// A peer has not acknowledged everything; the wait before the next time.
     Probe(Domain, Duration),
+    /// A while ago something was booked with a peer in an asset: it is told.
+    Position(Domain, Uai),
+    /// A peer is told again how we stand in an asset.
+    PositionAgain(Domain, Uai),
 }
 
 /// The timers by time. One batch sets thousands for the same few moments, and hardly any fires
@@ -96,6 +100,8 @@ pub(super) struct Volatile {
     /// Settlements for whose decision the log is being searched, the oldest search first. One
     /// that is decided meanwhile is taken out: what the search then says is out of date.
     pub searches: VecDeque<SettlementId>,
+    /// Peers and assets in which something was booked that the peer is soon told of.
+    pub booked: BTreeSet<(Domain, Uai)>,
 }
 
 impl Volatile {
@@ -109,6 +115,7 @@ impl Volatile {
             notices_seen: 0,
             findings: Vec::new(),
             searches: VecDeque::new(),
+            booked: BTreeSet::new(),
         }
     }
 

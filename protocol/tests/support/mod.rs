@@ -27,7 +27,7 @@ use quadrille_protocol::crypto::hash::{PreimageSeed, Tag};
 use quadrille_protocol::crypto::suite::{
     HybridSignatures, PublicKey, SecretKey, Signature, Signatures, Suite,
 };
-use quadrille_protocol::error::Refusal;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{
     Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, SignedCertificate, SignedRotation,
     SuitePolicy, VerifiedCertificate,
@@ -40,7 +40,7 @@ use quadrille_protocol::log::record::Founding;
 use quadrille_protocol::log::{
     Batch, Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
-use quadrille_protocol::payment::{Plan, Route};
+use quadrille_protocol::payment::{Finding, Opened, Plan, Route};
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{
@@ -95,6 +95,8 @@ pub struct Net {
     pub counts: Counts,
     /// The plans for payments, by the payment's bytes: as an edge would have found them.
     pub ways: RefCell<BTreeMap<Vec<u8>, Plan>>,
+    /// What every bank finds in what is enclosed for it; nothing for not having looked.
+    pub opened: Option<Result<Opened, Code>>,
     /// Keep batches, replies and events to look at later; a bench need not.
     pub keep: bool,
     pub certificates: Vec<VerifiedCertificate>,
@@ -189,6 +191,7 @@ impl Net {
             .collect();
         let mut net = Self {
             ways: RefCell::default(),
+            opened: None,
             now: START,
             network,
             signing,
@@ -357,9 +360,8 @@ impl Net {
                 _ => None,
             })
             .collect();
-        self.banks[to]
-            .inputs
-            .push_back(Input::Frame { frame: Box::new(frame), findings: Vec::new() });
+        let findings = self.findings(&frame);
+        self.banks[to].inputs.push_back(Input::Frame { frame: Box::new(frame), findings });
         for signed in rotations {
             let directory = &self.banks[to].validator.state().directory;
             let verified = self.anchors.verify_rotation(&signed, directory, &HybridSignatures)?;
@@ -431,7 +433,17 @@ impl Net {
 
     /// An asset of `bank` that all banks know.
     pub fn asset(&mut self, bank: usize, code: &str) -> Uai {
-        let profile = AssetProfile {
+        self.asset_with(bank, code, |_| {})
+    }
+
+    /// As `asset`, with a profile that says something special.
+    pub fn asset_with(
+        &mut self,
+        bank: usize,
+        code: &str,
+        change: impl FnOnce(&mut AssetProfile),
+    ) -> Uai {
+        let mut profile = AssetProfile {
             code: code.parse().unwrap(),
             issuer: self.domain(bank),
             name: Detail::shortened(code),
@@ -444,6 +456,7 @@ impl Net {
             jurisdictions: Bounded::default(),
             holders: Bounded::default(),
         };
+        change(&mut profile);
         for at in 0..self.banks.len() {
             self.command(at, Command::RegisterAsset(profile.clone())).unwrap();
         }
@@ -477,13 +490,29 @@ impl Net {
         rules: Rules,
         second: Option<SecretKey>,
     ) -> Customer {
+        self.customer_as(bank, name, |opening| opening.rules = rules, second)
+    }
+
+    /// A further ledger of a holder, with the same key.
+    pub fn customer_numbered(&mut self, bank: usize, name: &str, number: u32) -> Customer {
+        self.customer_as(bank, name, |opening| opening.number = number, None)
+    }
+
+    /// A customer whose opening says something special.
+    pub fn customer_as(
+        &mut self,
+        bank: usize,
+        name: &str,
+        change: impl FnOnce(&mut Opening),
+        second: Option<SecretKey>,
+    ) -> Customer {
         let suite = match self.signing {
             Signing::Real { holders, .. } => holders,
             Signing::Off => Suite::Ed25519,
         };
         let number = name.bytes().fold(77u64, |sum, byte| sum * 131 + u64::from(byte));
         let key = secret(suite, number);
-        let opening = Opening {
+        let mut opening = Opening {
             network: self.network.clone(),
             holder: format!("{name}@{}", self.domain(bank)).parse().unwrap(),
             number: 1,
@@ -491,8 +520,9 @@ impl Net {
             tier: 1,
             jurisdiction: Country::UNKNOWN,
             identity: Hash::ZERO,
-            rules,
+            rules: Rules::default(),
         };
+        change(&mut opening);
         let ledger = opening.ubi();
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));
         let verified = SignedOpening { opening, signature }.verify(&HybridSignatures).unwrap();
@@ -544,6 +574,18 @@ impl Net {
         let second = customer.second.as_ref().map(SecretKey::public);
         let key = customer.key.public();
         order.verify(&self.network, key, second, &*self.signatures).unwrap()
+    }
+
+    fn findings(&self, frame: &ReceivedFrame) -> Vec<Finding> {
+        let Some(opened) = &self.opened else { return Vec::new() };
+        let opened = opened.clone().map_err(|code| Refusal::new(code, "found by the edge"));
+        let enclosed = frame.items().iter().filter_map(|item| match &item.statement {
+            Some(Statement::Agreed(agreement)) => {
+                agreement.enclosure.as_ref().map(|_| agreement.header.id())
+            }
+            _ => None,
+        });
+        enclosed.map(|settlement| Finding { settlement, opened: opened.clone() }).collect()
     }
 
     /// Finds the way of a payment: over these transit ledgers.

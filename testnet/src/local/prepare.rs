@@ -149,6 +149,8 @@ impl Maker<'_> {
         let mut config = Config::defaults(&absolute(&self.layout.node(name))?);
         config.node.guard_dir = absolute(&self.layout.guard(name))?;
         config.api.listen.set_port(0);
+        // Whoever tests subscriptions listens on this machine.
+        config.hooks.allow_private = true;
         config.mesh.listen = vec![ANY_ADDRESS.parse()?];
         config.settlement.life_ms = self.timing.life_ms;
         config.settlement.reveal_margin_ms = self.timing.reveal_margin_ms;

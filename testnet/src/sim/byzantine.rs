@@ -15,7 +15,7 @@ use quadrille_protocol::log::record::{Decided, Revealed};
 use quadrille_protocol::log::{
     Batch, Evidence, FeedPage, Outcome, Place, Record, RecordBytes, Statement,
 };
-use quadrille_protocol::types::{Bounded, Domain, Duration, SettlementId};
+use quadrille_protocol::types::{Amount, Bounded, Domain, Duration, SettlementId};
 
 use super::rng::Stream;
 use super::world::{Packet, World};
@@ -41,9 +41,10 @@ enum Lie {
     OtherDecision,
     BarePreimage,
     NoBundle,
+    FalsePosition,
 }
 
-const LIES: [Lie; 11] = [
+const LIES: [Lie; 13] = [
     Lie::Withhold,
     Lie::Mute,
     Lie::Replay,
@@ -55,6 +56,8 @@ const LIES: [Lie; 11] = [
     Lie::BarePreimage,
     Lie::BarePreimage,
     Lie::NoBundle,
+    Lie::FalsePosition,
+    Lie::FalsePosition,
 ];
 
 impl Liar {
@@ -140,6 +143,7 @@ impl World {
             | Lie::Backdate
             | Lie::WrongSettlement
             | Lie::OtherDecision
+            | Lie::FalsePosition
             | Lie::NoBundle => {}
         }
         let others: Vec<SettlementId> = self.known_settlements(node);
@@ -282,6 +286,11 @@ fn twist(
             let changes = !evidence.is_empty();
             *evidence = Bounded::default();
             changes
+        }
+        (Lie::FalsePosition, Statement::Position(told)) => {
+            let more = Amount::new(u128::from(random.between(1, 9)));
+            told.claim = told.claim.plus(more).unwrap_or(told.claim);
+            true
         }
         _ => false,
     }

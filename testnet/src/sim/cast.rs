@@ -10,7 +10,7 @@ use quadrille_protocol::identity::{Anchors, AuthorityKey, SuitePolicy};
 use quadrille_protocol::identity::{
     Certificate, Issuer, Role, SignedCertificate, VerifiedCertificate,
 };
-use quadrille_protocol::ledger::opening::{Opening, Rules, SignedOpening};
+use quadrille_protocol::ledger::opening::{DailyLimit, Opening, Rules, SignedOpening};
 use quadrille_protocol::ledger::{AssetProfile, VerifiedOpening};
 use quadrille_protocol::types::{
     Amount, Bounded, Country, Domain, Epoch, Hash, Network, Nonce, Time, Uai, Ubi,
@@ -57,6 +57,8 @@ pub struct Customer {
     pub keys: Vec<Secret>,
     /// Which of them it uses now.
     pub key: usize,
+    /// The key that signs too above the daily limit, where the ledger has one.
+    pub second: Option<Secret>,
     /// The next nonce it will use.
     pub nonce: Nonce,
     /// Its name in traces.
@@ -99,12 +101,19 @@ impl Cast {
                 .collect();
             drafts.push((domain, keys, random.bytes()));
         }
+        let assets: Vec<AssetProfile> = drafts
+            .iter()
+            .enumerate()
+            .map(|(bank, (domain, _, _))| draw_profile(CODES[bank], domain, random))
+            .collect();
         let mut customers = Vec::new();
         for (bank, (domain, _, _)) in drafts.iter().enumerate() {
+            let asset = assets[bank].uai();
             let count = random.between(2, 3) + 1;
             for number in 0..count {
                 let transit = number + 1 == count;
-                customers.push(draw_customer(&network, bank, domain, transit, &mut maker, random));
+                let at = (bank, domain, &asset);
+                customers.push(draw_customer(&network, at, transit, &mut maker, random));
             }
         }
         let verifier = maker.verifier();
@@ -131,8 +140,7 @@ impl Cast {
             let certificate = anchors
                 .verify_certificate(&signed, &Directory::new(), Time(START_MS), &verifier)
                 .expect("the authority's own certificate");
-            // One issuer asks for more than the lowest tier.
-            let asset = profile(CODES[bank], &domain, if bank == 1 { 2 } else { 0 });
+            let asset = assets[bank].clone();
             let holders = (0..customers.len()).filter(|at| customers[*at].bank == bank).collect();
             let uai = asset.uai();
             Bank { domain, keys, preimage_seed, certificate, asset, uai, holders }
@@ -181,6 +189,25 @@ fn certificate_of(network: &Network, domain: &Domain, key: &Secret, issuer: Issu
     }
 }
 
+/// An asset; one issuer asks for more than the lowest tier, and some have further rules.
+fn draw_profile(code: &str, issuer: &Domain, random: &mut Stream) -> AssetProfile {
+    let mut profile = profile(code, issuer, if code == CODES[1] { 2 } else { 0 });
+    if random.chance(2_500) {
+        match random.below(2) {
+            0 => profile.jurisdictions = Bounded::new(vec![home()]).expect("one"),
+            _ => profile.holders = Bounded::new(vec![issuer.clone()]).expect("one"),
+        }
+    }
+    if random.chance(1_000) {
+        profile.denomination = Amount::new(2);
+    }
+    profile
+}
+
+fn home() -> Country {
+    "LI".parse().expect("a country")
+}
+
 fn profile(code: &str, issuer: &Domain, minimum_tier: u8) -> AssetProfile {
     AssetProfile {
         code: code.parse().expect("a code"),
@@ -201,6 +228,7 @@ struct CustomerDraft {
     bank: usize,
     signed: SignedOpening,
     keys: Vec<Secret>,
+    second: Option<Secret>,
     name: String,
 }
 
@@ -208,15 +236,14 @@ impl CustomerDraft {
     fn verified(self, verifier: &Verifier) -> Customer {
         let ubi = self.signed.opening.ubi();
         let opening = self.signed.verify(verifier).expect("the holder's own signature");
-        let (keys, name) = (self.keys, self.name);
-        Customer { bank: self.bank, ubi, opening, keys, key: 0, nonce: Nonce(1), name }
+        let (keys, second, name) = (self.keys, self.second, self.name);
+        Customer { bank: self.bank, ubi, opening, keys, key: 0, second, nonce: Nonce(1), name }
     }
 }
 
 fn draw_customer(
     network: &Network,
-    bank: usize,
-    domain: &Domain,
+    (bank, domain, asset): (usize, &Domain, &Uai),
     transit: bool,
     maker: &mut KeyMaker,
     random: &mut Stream,
@@ -226,16 +253,28 @@ fn draw_customer(
     let serial = random.below(9_000);
     let local = if transit { "transit".to_owned() } else { format!("holder{serial}") };
     let name = format!("{local}@{domain}");
+    let second = (!transit && random.chance(3_000)).then(|| maker.make(suite, random.bytes()));
+    let limit = DailyLimit {
+        asset: asset.clone(),
+        amount: Amount::new(u128::from(random.between(50, 600))),
+    };
+    let limits = second.as_ref().map(|_| limit).into_iter().collect();
+    let rules = Rules {
+        daily_limits: Bounded::new(limits).expect("one at most"),
+        second_key: second.as_ref().map(|second| second.public().clone()),
+        ..Rules::default()
+    };
+    let known = transit || random.chance(6_000);
     let opening = Opening {
         network: network.clone(),
         holder: name.parse().expect("a holder"),
         number: 1,
         key: keys[0].public().clone(),
         tier: if transit || serial % 4 > 0 { 3 } else { 1 },
-        jurisdiction: Country::UNKNOWN,
+        jurisdiction: if known { home() } else { Country::UNKNOWN },
         identity: Hash::ZERO,
-        rules: Rules::default(),
+        rules,
     };
     let signature = keys[0].sign(Tag::Opening, &codec::encode(&opening));
-    CustomerDraft { bank, signed: SignedOpening { opening, signature }, keys, name }
+    CustomerDraft { bank, signed: SignedOpening { opening, signature }, keys, second, name }
 }

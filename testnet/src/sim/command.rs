@@ -57,6 +57,7 @@ impl SimArgs {
             domains: self.domains.and_then(|domains| usize::try_from(domains).ok()),
             steps: self.steps,
             trace: self.trace,
+            trusting: false,
         }
     }
 

@@ -353,6 +353,7 @@ impl World {
                 let at_ms = self.now_ms + self.pace.between(20, 900);
                 self.plan_at(at_ms, Occasion::CustomersAnswer(node, starts));
             }
+            Event::ReconciliationBreak { .. } => self.figures.breaks += 1,
             Event::Unresolved { .. } => {
                 self.figures.unresolved += 1;
                 self.checks.unresolved.insert(node);
@@ -468,7 +469,7 @@ fn statement_text(statement: &Statement) -> String {
         Statement::TakeRefused { take, refusal, .. } => {
             return format!("TakeRefused {} ({})", short(take), refusal.code);
         }
-        Statement::Rotated(_) => None,
+        Statement::Rotated(_) | Statement::Position(_) => None,
     };
     let kind = statement.kind();
     match settlement {
@@ -501,6 +502,9 @@ fn event_text(event: &Event) -> String {
         }
         Event::Misbehaved { peer, refusal } => format!("{peer} misbehaved: {refusal}"),
         Event::Suspended { peer } => format!("{peer} is suspended"),
+        Event::ReconciliationBreak { broken } => {
+            format!("books differ from {}'s in {}", broken.peer, broken.theirs.asset)
+        }
         Event::PeerLostState { peer } => format!("{peer} has lost state"),
         Event::Recovering { reason } => format!("recovering: {reason}"),
         Event::Recovered => "recovered".to_owned(),

@@ -75,6 +75,9 @@ impl World {
             self.node_at_rest(node)?;
             for peer in (0..self.nodes.len()).filter(|peer| self.is_honest(*peer)) {
                 self.feed_at_rest(node, peer)?;
+                if node != peer {
+                    self.positions_at_rest(node, peer)?;
+                }
                 if node < peer {
                     self.mirror_at_rest(node, peer)?;
                 }

@@ -19,6 +19,7 @@ mod lifecycle;
 mod liveness;
 pub mod network;
 pub mod node;
+mod reconcile;
 pub mod report;
 pub mod rng;
 pub mod run;

@@ -78,6 +78,10 @@ figures! {
     lies: "byzantine acts",
     /// Suspensions on proof of fraud.
     suspensions: "suspensions",
+    /// Breaks between books that were found.
+    breaks: "breaks found",
+    /// Bookings of netting and settle-up.
+    netted: "nettings booked",
     /// Reports of misbehaviour.
     misbehaved: "misbehaviour seen",
     /// Events that subscribers were told, repetitions included.

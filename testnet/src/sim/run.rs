@@ -34,6 +34,8 @@ pub struct Options {
     pub steps: Option<u64>,
     /// Whether the story is written.
     pub trace: bool,
+    /// Whether validators' books are believed, so that only reconciliation finds their errors.
+    pub trusting: bool,
 }
 
 /// Steps before the healing, when nobody says how many.
@@ -157,7 +159,7 @@ impl World {
             subscribers: (0..banks)
                 .map(|bank| Subscriber::new(Stream::new(seed, &format!("subscriber {bank}"))))
                 .collect(),
-            checks: Checks::new(&domains),
+            checks: Checks::new(&domains, options.trusting),
             trace: Trace::new(options.trace),
             figures: Figures::default(),
             rotations: Vec::new(),
@@ -229,6 +231,8 @@ impl World {
                 }
             }
         }
+        let nets = random.chance(8_500);
+        self.command(node, Command::SetNetting(nets));
         let holders = self.cast.banks[node].holders.clone();
         for holder in &holders {
             let request = self.workload.request();

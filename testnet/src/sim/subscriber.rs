@@ -161,9 +161,14 @@ fn ledger_of(kind: &EventKind) -> Option<Ubi> {
         | EventKind::MemberRevoked { .. }
         | EventKind::AssetRegistered { .. }
         | EventKind::AssetLocked { .. }
+        | EventKind::AssetClosed { .. }
+        | EventKind::AssetAttested { .. }
         | EventKind::RecoveryStarted { .. }
         | EventKind::RecoveryRecord { .. }
-        | EventKind::RecoveryDone {} => None,
+        | EventKind::RecoveryDone {}
+        | EventKind::BooksBroken { .. }
+        | EventKind::BooksExplained { .. }
+        | EventKind::NettingChanged { .. } => None,
     }
 }
 

@@ -16,3 +16,4 @@ mod logs;
 mod restarts;
 mod restored;
 mod stage;
+mod subscribers;

@@ -41,7 +41,7 @@ pub enum EventKind {
     /// A credit limit was set.
     #[serde(rename = "trust.changed")]
     TrustChanged,
-    /// An asset was registered, locked or unlocked.
+    /// An asset was registered, locked, unlocked, closed or attested.
     #[serde(rename = "asset.changed")]
     AssetChanged,
     /// A member was admitted, rotated its key, or was revoked.
@@ -65,6 +65,15 @@ pub enum EventKind {
     /// A subscription's events were not taken for too long; it waits to be resumed. Live.
     #[serde(rename = "subscription.paused")]
     SubscriptionPaused,
+    /// A peer's books and ours differ: no new exposure to it in that asset.
+    #[serde(rename = "books.broken")]
+    BooksBroken,
+    /// The operator has explained such a difference.
+    #[serde(rename = "books.explained")]
+    BooksExplained,
+    /// The node takes part in netting from here on, or no longer.
+    #[serde(rename = "netting.changed")]
+    NettingChanged,
 }
 
 impl EventView {
@@ -93,7 +102,7 @@ impl EventView {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::LedgerEntry,
         Self::OrderRefused,
         Self::TakeRefused,
@@ -112,6 +121,9 @@ impl EventKind {
         Self::OfferSeen,
         Self::OfferGone,
         Self::SubscriptionPaused,
+        Self::BooksBroken,
+        Self::BooksExplained,
+        Self::NettingChanged,
     ];
 
     /// Its name: the `event` field of the stream, and what `types` of the query takes.
@@ -136,6 +148,9 @@ impl EventKind {
             Self::OfferSeen => "offer.seen",
             Self::OfferGone => "offer.gone",
             Self::SubscriptionPaused => "subscription.paused",
+            Self::BooksBroken => "books.broken",
+            Self::BooksExplained => "books.explained",
+            Self::NettingChanged => "netting.changed",
         }
     }
 
@@ -159,7 +174,10 @@ impl EventKind {
             | Self::MemberChanged
             | Self::RecoveryStarted
             | Self::RecoveryRecord
-            | Self::RecoveryDone => false,
+            | Self::RecoveryDone
+            | Self::BooksBroken
+            | Self::BooksExplained
+            | Self::NettingChanged => false,
         }
     }
 }
@@ -193,7 +211,8 @@ pub struct EventView {
     #[schema(value_type = Option<String>)]
     pub settlement: Option<SettlementId>,
     /// The step of the settlement or its outcome (`settled`, `refunded`), the cause of the entry,
-    /// what changed about a member or an asset.
+    /// how an offer ended (`filled`, `cancelled`, `expired`), what changed about a member or an
+    /// asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
     /// Who said it, or whom it is about.
@@ -204,7 +223,8 @@ pub struct EventView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub asset: Option<Uai>,
-    /// The amount left of an offer, or the limit that was set, in minor units.
+    /// The amount left of an offer, the limit that was set, or what holders here have of an
+    /// asset that was attested, in minor units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub amount: Option<Amount>,

@@ -1,8 +1,8 @@
 //! Ledgers and their entries.
 
 use quadrille_protocol::types::{
-    Amount, Country, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId, Time,
-    Uai, Ubi,
+    Amount, Country, Detail, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId,
+    Time, Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -125,6 +125,17 @@ pub struct BalanceView {
     pub held: Amount,
 }
 
+/// Another key for a ledger whose holder has lost its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// The holder's proof (`SignedReplacement`), its canonical bytes in hexadecimal.
+    pub bytes: String,
+    /// Why, in the bank's words; it stands in the ledger. At most 240 bytes.
+    #[schema(value_type = String)]
+    pub reason: Detail,
+}
+
 /// One entry of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EntryView {
@@ -138,7 +149,7 @@ pub struct EntryView {
     #[schema(value_type = String)]
     pub time: Time,
     /// Why, in a word: opened, ordered, issued, frozen, unfrozen, settled, refunded, traded,
-    /// offer ended, take ended, payment ended.
+    /// offer ended, take ended, payment ended, key replaced.
     #[schema(example = "settled")]
     pub cause: String,
     /// The order behind it, where there is one.

@@ -9,6 +9,7 @@ pub(super) mod names;
 pub(super) mod node;
 pub(super) mod payments;
 pub(super) mod peers;
+pub(super) mod positions;
 pub(super) mod recovery;
 pub(super) mod settlements;
 

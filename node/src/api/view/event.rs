@@ -42,6 +42,7 @@ pub(crate) fn event(event: &Event) -> EventView {
             order: Some(*offer),
             give: Some(pair.give.clone()),
             want: Some(pair.want.clone()),
+            what: Some(ending_of(code).to_owned()),
             reason: reason(code, ""),
             ..blank(EventKind::OfferClosed)
         },
@@ -94,6 +95,17 @@ pub(crate) fn event(event: &Event) -> EventView {
             what: Some(if *locked { "locked" } else { "unlocked" }.to_owned()),
             ..blank(EventKind::AssetChanged)
         },
+        Was::AssetClosed { asset } => EventView {
+            asset: Some(asset.clone()),
+            what: Some("closed".to_owned()),
+            ..blank(EventKind::AssetChanged)
+        },
+        Was::AssetAttested { asset, holders } => EventView {
+            asset: Some(asset.clone()),
+            what: Some("attested".to_owned()),
+            amount: Some(*holders),
+            ..blank(EventKind::AssetChanged)
+        },
         Was::RecoveryStarted { lost_height } => EventView {
             what: Some(format!("up to height {lost_height}")),
             ..blank(EventKind::RecoveryStarted)
@@ -103,6 +115,32 @@ pub(crate) fn event(event: &Event) -> EventView {
             ..blank(EventKind::RecoveryRecord)
         },
         Was::RecoveryDone {} => blank(EventKind::RecoveryDone),
+        Was::BooksBroken { peer, asset } => EventView {
+            domain: Some(peer.clone()),
+            asset: Some(asset.clone()),
+            ..blank(EventKind::BooksBroken)
+        },
+        Was::BooksExplained { peer, asset, note } => EventView {
+            domain: Some(peer.clone()),
+            asset: Some(asset.clone()),
+            what: Some(note.clone()),
+            ..blank(EventKind::BooksExplained)
+        },
+        Was::NettingChanged { on } => EventView {
+            what: Some(if *on { "on" } else { "off" }.to_owned()),
+            ..blank(EventKind::NettingChanged)
+        },
+    }
+}
+
+/// How an offer ended, by the code with which it was closed: one of which nothing is left is
+/// known to nobody any more.
+fn ending_of(code: &str) -> &'static str {
+    match code.parse() {
+        Ok(Code::UnknownOffer) => "filled",
+        Ok(Code::OfferCancelled) => "cancelled",
+        Ok(Code::OfferExpired) => "expired",
+        Ok(_) | Err(_) => "closed",
     }
 }
 

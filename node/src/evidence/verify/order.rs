@@ -26,7 +26,8 @@ pub(in crate::evidence) fn names_order(record: &Record, id: &OrderId) -> bool {
             | Cause::Frozen
             | Cause::Unfrozen
             | Cause::Settled(_)
-            | Cause::Refunded(_) => false,
+            | Cause::Refunded(_)
+            | Cause::KeyReplaced(_) => false,
         },
         Record::OfferPosted(notice) => notice.offer == *id,
         Record::OfferClosed(closed) => closed.offer == *id,

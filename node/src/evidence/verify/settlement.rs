@@ -149,7 +149,10 @@ impl<'a> Case<'a> {
                 self.by_party(known)?;
                 self.booked.insert(by.clone());
             }
-            Statement::Take(_) | Statement::TakeRefused { .. } | Statement::Rotated(_) => {
+            Statement::Take(_)
+            | Statement::TakeRefused { .. }
+            | Statement::Rotated(_)
+            | Statement::Position(_) => {
                 return Err(known.foreign("it says nothing of the settlement"));
             }
         }
@@ -176,7 +179,8 @@ impl<'a> Case<'a> {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => false,
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => false,
         };
         if !about {
             return Err(known.foreign("it books something else"));

@@ -1,6 +1,7 @@
 //! Records in plain words: the predicate of a sentence whose subject is the domain.
 
 use quadrille_protocol::ledger::order::{Action, Order};
+use quadrille_protocol::ledger::supply::{Attestation, Position};
 use quadrille_protocol::ledger::transaction::{Cause, MovementKind, Transaction};
 use quadrille_protocol::log::record::Decided;
 use quadrille_protocol::log::{Outcome, OutcomeKind, Record, Statement};
@@ -32,6 +33,8 @@ pub(super) fn words(record: &Record) -> String {
         Record::Queried(question) => {
             format!("wrote down the question of {} for {}", question.by, question.header.id())
         }
+        Record::AssetClosed(asset) => format!("closed {asset}: nothing is issued any more"),
+        Record::Attested(said) => attested(said),
         Record::Founded(_)
         | Record::Admitted(_)
         | Record::Revoked(_)
@@ -52,8 +55,23 @@ pub(super) fn words(record: &Record) -> String {
         | Record::Routed { .. }
         | Record::TransitFee { .. }
         | Record::TravelRule { .. }
+        | Record::Broken(_)
+        | Record::Explained(_)
         | Record::Netting(_) => format!("wrote down a record of the kind {}", record.kind()),
     }
+}
+
+fn attested(said: &Attestation) -> String {
+    let Attestation { asset, issued, redeemed, holders, peers, height: _ } = said;
+    let place = |at: &Position| match at.claim.is_zero() {
+        true => format!("owes {} {}", at.peer, at.owe),
+        false => format!("is owed {} by {}", at.claim, at.peer),
+    };
+    let places: Vec<String> = peers.iter().map(place).collect();
+    let places = if places.is_empty() { "owes nobody".to_owned() } else { places.join(", ") };
+    format!(
+        "attested of {asset}: issued {issued}, redeemed {redeemed}, holders have {holders}, {places}"
+    )
 }
 
 fn stated(statement: &Statement) -> String {
@@ -91,6 +109,10 @@ fn stated(statement: &Statement) -> String {
             "has applied the refund".to_owned()
         }
         Statement::Rotated(_) => "told of its next key".to_owned(),
+        Statement::Position(told) => format!(
+            "said that with {} it had booked {} legs of {}: it owes {} and is owed {}",
+            told.with, told.count, told.asset, told.owe, told.claim
+        ),
     }
 }
 
@@ -119,6 +141,11 @@ fn booking(transaction: &Transaction) -> String {
         }
         Cause::PaymentEnded { order, reason } => {
             format!("released what was held for the payment {order}: {}", reason.title())
+        }
+        Cause::KeyReplaced(replaced) => {
+            let replacement = &replaced.signed.replacement;
+            let (lost, key) = (replacement.lost, replacement.key.id());
+            format!("replaced the lost key {lost} by {key}: {}", replaced.reason)
         }
     };
     let moved: Vec<String> = transaction

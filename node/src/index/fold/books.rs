@@ -3,7 +3,7 @@
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::order::{Action, VerifiedOrder};
 use quadrille_protocol::ledger::transaction::{Cause, ContraAccount, Entry, Transaction};
-use quadrille_protocol::ledger::{Opening, SignedOpening};
+use quadrille_protocol::ledger::{Opening, Replacement, SignedOpening};
 use quadrille_protocol::log::record::SignedRefusal;
 use quadrille_protocol::market::{OfferClosed, OfferNotice, OfferTerms};
 use quadrille_protocol::types::{Amount, Hash, OrderId, Sequence, Ubi};
@@ -41,6 +41,7 @@ impl Fold<'_> {
             Cause::PaymentEnded { order, reason } => {
                 self.order_state(order, OrderState::Ended(*reason), at)
             }
+            Cause::KeyReplaced(replaced) => self.key_replaced(&replaced.signed.replacement),
         }
     }
 
@@ -170,6 +171,20 @@ impl Fold<'_> {
             (_, key) => row.second_key = key.map(|key| key.id()),
         }
         self.draft.put(Key::ledger(&ledger), &row);
+        Ok(())
+    }
+
+    fn key_replaced(&mut self, replacement: &Replacement) -> Result<(), Refusal> {
+        let Replacement { ledger, key, second_key, .. } = replacement;
+        for key in [Some(key), second_key.as_ref()].into_iter().flatten() {
+            self.draft.put(Key::public_key(&key.id()), key);
+        }
+        let Some(mut row) = self.draft.get::<LedgerRow>(Key::ledger(ledger))? else {
+            return Ok(());
+        };
+        row.key = key.id();
+        row.second_key = second_key.as_ref().map_or(row.second_key, |key| Some(key.id()));
+        self.draft.put(Key::ledger(ledger), &row);
         Ok(())
     }
 

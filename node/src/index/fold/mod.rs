@@ -90,7 +90,15 @@ impl<'a> Fold<'a> {
             | Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
-            | Record::Netting(_) => Ok(()),
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_)
+            | Record::AssetClosed(_) => Ok(()),
+            Record::Attested(said) => {
+                let key = Key::of(Kind::Attested).name(&said.asset.to_string());
+                self.draft.put(key, &at.place());
+                Ok(())
+            }
             Record::Asset(profile) => {
                 let key = Key::of(Kind::Asset).name(&profile.uai().to_string());
                 self.draft.put(key, &at.place());
@@ -179,7 +187,11 @@ impl<'a> Fold<'a> {
             | Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
-            | Record::Netting(_) => Ok(()),
+            | Record::Broken(_)
+            | Record::Explained(_)
+            | Record::Netting(_)
+            | Record::AssetClosed(_)
+            | Record::Attested(_) => Ok(()),
         }
     }
 

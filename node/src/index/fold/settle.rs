@@ -18,7 +18,7 @@ impl Fold<'_> {
     pub(super) fn said(&mut self, statement: &Statement, at: At) -> Result<(), Refusal> {
         let own = self.own()?.clone();
         match statement {
-            Statement::Take(_) | Statement::TakeRefused { .. } => Ok(()),
+            Statement::Take(_) | Statement::TakeRefused { .. } | Statement::Position(_) => Ok(()),
             Statement::Rotated(signed) => {
                 // Our own rotation has a record of its own, which a loss may have taken.
                 if at.recovered {
@@ -78,7 +78,7 @@ impl Fold<'_> {
         at: At,
     ) -> Result<(), Refusal> {
         match statement {
-            Statement::Take(_) | Statement::Rotated(_) => Ok(()),
+            Statement::Take(_) | Statement::Rotated(_) | Statement::Position(_) => Ok(()),
             Statement::TakeRefused { take, .. } => self.change_order(&OrderId(take.0), |row| {
                 if row.kind == Some(OrderKind::Take) && row.refused_by.is_none() {
                     row.refused_by = Some(at.said);

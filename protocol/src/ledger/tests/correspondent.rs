@@ -6,7 +6,7 @@ use super::*;
 
 fn correspondent(limit: u128, claim: u128, reserved: u128) -> Correspondent {
     let (limit, claim, reserved) = (amount(limit), amount(claim), amount(reserved));
-    Correspondent { owe: Amount::ZERO, claim, limit, reserved }
+    Correspondent { claim, limit, reserved, ..Correspondent::default() }
 }
 
 fn headroom(known: &Correspondent, units: u128) -> Result<(), Refusal> {
@@ -61,6 +61,43 @@ proptest! {
         }
     }
 
+    /// Whatever is locked, settled and given back in whatever order, and whatever goes out in
+    /// between: the peer never owes more than the limit.
+    #[test]
+    fn the_limit_is_never_passed(
+        limit in 0..40u128,
+        steps in prop::collection::vec((0..4u8, 1..30u128), 0..80),
+    ) {
+        let mut known = correspondent(limit, 0, 0);
+        let mut open: Vec<Amount> = Vec::new();
+        for (act, units) in steps {
+            let units = amount(units);
+            match (act, open.pop()) {
+                // Something goes out: nobody's trust is needed on our side.
+                (0, last) => {
+                    known.post(Side::Credit, units).unwrap();
+                    open.extend(last);
+                }
+                (1, Some(coming)) => {
+                    known.release(coming).unwrap();
+                    known.post(Side::Debit, coming).unwrap();
+                }
+                (2, Some(coming)) => known.release(coming).unwrap(),
+                (_, last) => {
+                    open.extend(last);
+                    if headroom(&known, units.units()).is_ok() {
+                        known.reserve(units).unwrap();
+                        open.push(units);
+                    }
+                }
+            }
+            prop_assert!(known.claim <= known.limit, "{known:?}");
+            prop_assert!(known.exposure() <= known.limit, "{known:?}");
+            let room = limit + known.owe.units() - known.claim.units() - known.reserved.units();
+            prop_assert_eq!(known.headroom(), amount(room));
+        }
+    }
+
     #[test]
     fn headroom_is_what_the_limit_leaves(limit in 0..50u128, claim in 0..50u128, set in 0..50u128) {
         let known = correspondent(limit, claim, set);
@@ -76,6 +113,10 @@ fn no_limit_is_no_trust_and_a_used_up_limit_is_a_limit() {
     refused(Code::NoTrust, headroom(&correspondent(0, 0, 0), 1));
     refused(Code::NoTrust, headroom(&correspondent(0, 0, 0), 0));
     refused(Code::NoTrust, headroom(&correspondent(0, 5, 0), 1));
+    // What only lowers our own debt needs no trust; what goes beyond it does.
+    let indebted = Correspondent { owe: amount(7), ..correspondent(0, 0, 2) };
+    headroom(&indebted, 5).unwrap();
+    refused(Code::NoTrust, headroom(&indebted, 6));
     refused(Code::CreditLimit, headroom(&correspondent(10, 10, 0), 1));
     refused(Code::CreditLimit, headroom(&correspondent(10, 4, 4), 3));
     headroom(&correspondent(10, 4, 4), 2).unwrap();

@@ -6,6 +6,7 @@ mod account;
 mod balances;
 mod books;
 mod correspondent;
+mod mirror;
 mod openings;
 mod orders;
 

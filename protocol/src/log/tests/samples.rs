@@ -3,6 +3,8 @@
 use super::*;
 use crate::crypto::hash::{HashLock, hash_lock};
 use crate::identity::{Revocation, RevocationReason, Rotation, SignedRevocation, SignedRotation};
+use crate::ledger::mirror::{Break, Position};
+use crate::ledger::supply::{self, Attestation};
 use crate::ledger::transaction::{Contra, ContraAccount, Entry, Movement, MovementKind, Side};
 use crate::ledger::{AssetProfile, Cause, Transaction};
 use crate::market::{OfferClosed, OfferNotice, OfferTerms, WaitingTake};
@@ -121,6 +123,7 @@ pub(super) fn statements() -> Vec<Statement> {
         amount: Amount::new(5),
         pay: Amount::new(10),
         account: account("b"),
+        receive: Some(account("c")),
         expiry: Time(9_000),
     };
     vec![
@@ -140,7 +143,19 @@ pub(super) fn statements() -> Vec<Statement> {
         of(refunds(1)),
         Statement::Finalised { settlement: settlement(1), outcome: OutcomeKind::Settle },
         Statement::Rotated(Box::new(rotation())),
+        Statement::Position(position()),
     ]
+}
+
+fn position() -> Position {
+    Position {
+        with: domain("b"),
+        asset: uai("EUR"),
+        owe: Amount::new(7),
+        claim: Amount::ZERO,
+        count: 3,
+        digest: Hash([9; 32]),
+    }
 }
 
 pub(super) fn received() -> ReceivedFrame {
@@ -154,6 +169,7 @@ fn own_records() -> Vec<Record> {
         id: TakeId([1; 32]),
         taker: domain("b"),
         account: Ubi([2; 32]),
+        receive: None,
         take: Amount::new(5),
         pay: Amount::new(10),
         received: 3,
@@ -213,6 +229,14 @@ fn own_records() -> Vec<Record> {
         Record::TransitFee { asset: uai("EUR"), fee: Fee { flat: Amount::new(2), ppm: 500 } },
         Record::TravelRule { asset: uai("EUR"), threshold: Some(Amount::new(1_000)) },
         Record::Netting(true),
+        Record::Broken(Box::new(Break { peer: domain("b"), ours: position(), theirs: position() })),
+        Record::Explained(record::Explained {
+            peer: domain("b"),
+            asset: uai("EUR"),
+            note: "a leg booked by hand".parse().unwrap(),
+        }),
+        Record::AssetClosed(uai("EUR")),
+        Record::Attested(Box::new(attestation())),
     ]
 }
 
@@ -220,6 +244,18 @@ fn plan() -> Plan {
     let (to, asset, amount) = (account("b"), uai("EUR"), Amount::new(5));
     let hops = vec![Hop { to, asset, amount, offer: Some(OrderId([6; 32])) }];
     Plan::of(vec![Route { hops: Bounded::new(hops).unwrap() }]).unwrap()
+}
+
+fn attestation() -> Attestation {
+    let (owe, claim) = (Amount::new(40), Amount::ZERO);
+    Attestation {
+        asset: uai("EUR"),
+        issued: Amount::new(100),
+        redeemed: Amount::new(10),
+        holders: Amount::new(50),
+        peers: Bounded::new(vec![supply::Position { peer: domain("b"), owe, claim }]).unwrap(),
+        height: Height(4),
+    }
 }
 
 /// Every kind of record, statements included.
@@ -259,6 +295,10 @@ pub(super) const fn number(record: &Record) -> u32 {
         Record::TransitFee { .. } => 25,
         Record::TravelRule { .. } => 26,
         Record::Netting(_) => 27,
+        Record::Broken(_) => 28,
+        Record::Explained(_) => 29,
+        Record::AssetClosed(_) => 30,
+        Record::Attested(_) => 31,
     }
 }
 
@@ -276,5 +316,6 @@ pub(super) const fn statement_number(statement: &Statement) -> u32 {
         Statement::Decided(_) => 8,
         Statement::Finalised { .. } => 9,
         Statement::Rotated(_) => 10,
+        Statement::Position(_) => 11,
     }
 }

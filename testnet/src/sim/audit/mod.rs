@@ -5,16 +5,19 @@
 //! 4. No rule in here takes a time.
 
 mod books;
+mod rules;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use quadrille_protocol::ledger::Attestation;
 use quadrille_protocol::log::{
     Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
-use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId};
+use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId, Uai};
 
 pub use books::BooksAudit;
+use rules::RulesAudit;
 pub use settle::SettlementAudit;
 
 use super::broken::{Broken, Checked};
@@ -29,10 +32,16 @@ pub struct Audit {
     pub head: (Height, Hash),
     /// Its books.
     pub books: BooksAudit,
+    /// What holders and issuers have laid down.
+    rules: RulesAudit,
     /// Its settlements.
     pub settlements: BTreeMap<SettlementId, SettlementAudit>,
     /// Checkpoints of peers that are recorded in it.
     pub heard: BTreeMap<Domain, BTreeMap<Height, Hash>>,
+    /// Breaks with peers that nobody has explained.
+    pub breaks: BTreeSet<(Domain, Uai)>,
+    /// Whether it takes part in netting.
+    pub netting: bool,
     sent: BTreeMap<Domain, Sequence>,
     received: BTreeMap<Domain, Sequence>,
     /// What one batch has changed, for the checks between domains.
@@ -51,6 +60,8 @@ pub enum News {
     Applied(SettlementId),
     /// The reveal was written.
     Revealed(SettlementId),
+    /// A peer's position in an asset was found to differ.
+    Broke(Domain, Uai),
 }
 
 impl Audit {
@@ -61,8 +72,11 @@ impl Audit {
             domain,
             head: (Height(0), Hash::ZERO),
             books: BooksAudit::default(),
+            rules: RulesAudit::default(),
             settlements: BTreeMap::new(),
             heard: BTreeMap::new(),
+            breaks: BTreeSet::new(),
+            netting: false,
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
             news: Vec::new(),
@@ -98,9 +112,19 @@ impl Audit {
         match record {
             Record::Transaction(transaction) => {
                 self.books.post(&self.domain, transaction)?;
+                self.rules.read(&self.domain, transaction, !self.recovering)?;
                 self.settle_transaction(transaction)
             }
-            Record::Statement(statement) => self.read_own(statement),
+            Record::Statement(statement) => {
+                self.read_promise(statement)?;
+                self.read_own(statement)
+            }
+            Record::Asset(profile) => {
+                self.rules.note_asset(profile);
+                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
+                Ok(())
+            }
+            Record::Attested(said) => self.read_attestation(said),
             Record::Received(frame) => self.read_received(frame),
             Record::Queried(question) => {
                 self.note_header(&question.header);
@@ -134,14 +158,9 @@ impl Audit {
                 }
                 Ok(())
             }
-            Record::Asset(profile) => {
-                self.books.tiers.insert(profile.uai(), profile.minimum_tier);
-                Ok(())
-            }
             Record::Routed { .. }
             | Record::TransitFee { .. }
             | Record::TravelRule { .. }
-            | Record::Netting(_)
             | Record::CreditLimit(_)
             | Record::Founded(_)
             | Record::Admitted(_)
@@ -155,12 +174,64 @@ impl Audit {
             | Record::OfferClosed(_)
             | Record::Book(_)
             | Record::Suspended(_)
-            | Record::Lifted(_) => Ok(()),
+            | Record::Lifted(_)
+            | Record::AssetClosed(_) => Ok(()),
             Record::Restored => {
                 self.restoring = false;
                 Ok(())
             }
+            Record::Broken(broken) => {
+                let pair = (broken.peer.clone(), broken.theirs.asset.clone());
+                self.news.push(News::Broke(pair.0.clone(), pair.1.clone()));
+                self.breaks.insert(pair);
+                Ok(())
+            }
+            Record::Netting(on) => {
+                self.netting = *on;
+                Ok(())
+            }
+            Record::Explained(word) => {
+                self.breaks.remove(&(word.peer.clone(), word.asset.clone()));
+                Ok(())
+            }
         }
+    }
+
+    /// What an attestation says that holders have is what the ledgers add up to.
+    fn read_attestation(&self, said: &Attestation) -> Checked {
+        let domain = &self.domain;
+        let has = |ledger: &books::LedgerAudit| {
+            ledger.balances.get(&said.asset).map_or(0, |(free, held)| free + held)
+        };
+        let counted: i128 = self.books.ledgers.values().map(has).sum();
+        let units = i128::try_from(said.holders.units()).unwrap_or(i128::MAX);
+        demand!(
+            units == counted && said.check().is_ok(),
+            "an attestation is the sum of the ledgers",
+            "{domain} attests {units} of {}, its ledgers have {counted}",
+            said.asset
+        );
+        Ok(())
+    }
+
+    /// No ledger that is frozen or closed is newly bound, on either side.
+    fn read_promise(&self, statement: &Statement) -> Checked {
+        let legs = match statement {
+            Statement::Agreed(agreement) => &agreement.legs[..],
+            Statement::Locked(id) => {
+                let known = self.settlements.get(id);
+                known.filter(|known| !known.locked).map_or(&[][..], |known| &known.legs[..])
+            }
+            _ => &[],
+        };
+        if self.recovering {
+            return Ok(());
+        }
+        let accounts = legs.iter().flat_map(|leg| [&leg.from, &leg.to]);
+        for account in accounts.filter(|account| account.domain == self.domain) {
+            self.rules.check_open(&self.domain, &account.ledger, statement.kind())?;
+        }
+        Ok(())
     }
 
     /// One of our own lost records, given back. It was held against the rules when it was first

@@ -43,6 +43,11 @@ pub struct SettlementAudit {
 }
 
 impl SettlementAudit {
+    /// Whether it nets debts or settles one up: nobody's order is in it.
+    pub fn is_netting(&self) -> bool {
+        !self.legs.is_empty() && self.legs.iter().all(|leg| leg.order.is_none())
+    }
+
     fn decision(&self) -> Option<OutcomeKind> {
         self.decided.or(self.heard)
     }
@@ -75,11 +80,16 @@ impl Audit {
         let strict = !self.recovering;
         match statement {
             Statement::Agreed(agreement) => {
+                self.check_promise(&agreement.legs)?;
                 let settlement = self.note_agreement(agreement);
                 settlement.locked = true;
                 settlement.proven.insert(domain);
             }
             Statement::Locked(id) => {
+                let legs = self.settlements.get(id).map(|known| known.legs.clone());
+                if !self.restoring {
+                    self.check_promise(&legs.unwrap_or_default())?;
+                }
                 let settlement = self.settlements.entry(*id).or_default();
                 if self.restoring && settlement.locked {
                     return Ok(());
@@ -124,8 +134,31 @@ impl Audit {
             | Statement::TakeRefused { .. }
             | Statement::Declined { .. }
             | Statement::Finalised { .. }
+            | Statement::Position(_)
             | Statement::Rotated(_) => {}
         }
+        Ok(())
+    }
+
+    /// No peer may owe us more while our books and its differ; nobody nets who has not said so.
+    fn check_promise(&self, legs: &[Leg]) -> Checked {
+        let incoming = legs.iter().filter(|leg| leg.to.domain == self.domain);
+        let stopped = incoming
+            .map(|leg| (leg.from.domain.clone(), leg.asset.clone()))
+            .find(|pair| self.breaks.contains(pair));
+        demand!(
+            stopped.is_none() || self.recovering,
+            "a break stops new exposure",
+            "{} locked for {stopped:?}",
+            self.domain
+        );
+        let netting = !legs.is_empty() && legs.iter().all(|leg| leg.order.is_none());
+        demand!(
+            !netting || self.netting || self.recovering,
+            "who nets has opted in",
+            "{} has not",
+            self.domain
+        );
         Ok(())
     }
 
@@ -229,6 +262,7 @@ impl Audit {
             | Statement::Declined { .. }
             | Statement::Aborted(_)
             | Statement::Finalised { .. }
+            | Statement::Position(_)
             | Statement::Rotated(_) => {}
         }
     }
@@ -252,7 +286,8 @@ impl Audit {
             | Cause::Traded { .. }
             | Cause::OfferEnded { .. }
             | Cause::TakeEnded { .. }
-            | Cause::PaymentEnded { .. } => Ok(()),
+            | Cause::PaymentEnded { .. }
+            | Cause::KeyReplaced(_) => Ok(()),
         }
     }
 

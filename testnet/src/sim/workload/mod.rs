@@ -4,6 +4,7 @@
 //! used nonce, beyond the funds, to a frozen ledger. The workload looks at balances as a holder
 //! would look at a statement of account; it never looks at what the checks are after.
 
+mod chores;
 mod odd;
 pub mod pay;
 mod trade;
@@ -21,6 +22,7 @@ use quadrille_protocol::validator::{Command, Input, RequestId};
 use super::clock::START_MS;
 use super::rng::Stream;
 use super::world::World;
+use chores::Chore;
 
 /// An offer that holders have heard of.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ struct KnownOffer {
 /// The workload's memory.
 #[derive(Debug)]
 pub struct Workload {
-    random: Stream,
+    pub(super) random: Stream,
     next_request: u64,
     gap_max_ms: u64,
     windows: u64,
@@ -66,9 +68,14 @@ enum Act {
     Redeem,
     PublishBook,
     RaiseLimit,
+    Explain,
+    Net,
+    SettleUp,
+    OptIn,
+    Chore(Chore),
 }
 
-const WEIGHTS: [(Act, u64); 18] = [
+const WEIGHTS: [(Act, u64); 26] = [
     (Act::Offer, 24),
     (Act::Take, 26),
     (Act::Compete, 7),
@@ -87,6 +94,14 @@ const WEIGHTS: [(Act, u64); 18] = [
     (Act::Redeem, 1),
     (Act::PublishBook, 1),
     (Act::RaiseLimit, 1),
+    (Act::Explain, 1),
+    (Act::Net, 4),
+    (Act::SettleUp, 2),
+    (Act::OptIn, 1),
+    (Act::Chore(Chore::ReplaceKey), 1),
+    (Act::Chore(Chore::CloseLedger), 1),
+    (Act::Chore(Chore::CloseAsset), 1),
+    (Act::Chore(Chore::Attest), 3),
 ];
 
 impl Workload {
@@ -160,6 +175,11 @@ impl World {
                 self.command(bank, Command::PublishBook);
             }
             Act::RaiseLimit => self.raise_limit(),
+            Act::Explain => self.explain(),
+            Act::Net => self.net(),
+            Act::SettleUp => self.settle_up(),
+            Act::OptIn => self.opt_in(),
+            Act::Chore(chore) => self.do_chore(chore),
         }
     }
 
@@ -187,15 +207,18 @@ impl World {
         };
         let key = &who.keys[who.key];
         let bytes = codec::encode(&order);
+        // The second key is not always at hand.
+        let second = who.second.as_ref().filter(|_| self.workload.random.chance(5_000));
+        let public_second = second.map(|key| key.public().clone());
         let signed = SignedOrder {
             signature: key.sign(Tag::Order, &bytes),
             order: Bytes::new(&bytes).expect("an order fits"),
             key: key.public().id(),
-            second: None,
+            second: second.map(|key| (key.public().id(), key.sign(Tag::Order, &bytes))),
         };
         let public = key.public().clone();
         signed
-            .verify(&self.cast.network, &public, None, &self.cast.verifier)
+            .verify(&self.cast.network, &public, public_second.as_ref(), &self.cast.verifier)
             .expect("the holder's own signature")
     }
 

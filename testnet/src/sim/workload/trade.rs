@@ -25,6 +25,7 @@ impl World {
         let life_ms = random.between(3_000, 40_000);
         let maker_bank = self.cast.customers[maker].bank;
         let notary = notary.filter(|at| *at != maker_bank);
+        let receive = self.other_ledger();
         let domain = |at: usize| self.cast.banks[at].domain.clone();
         let terms = OfferTerms {
             give,
@@ -37,7 +38,7 @@ impl World {
                 .expect("one at most"),
             notary: notary.map(domain),
             selection_window: Duration(window_ms),
-            receive: None,
+            receive,
         };
         let id = self.order(maker, Action::Offer(terms.clone()));
         if self.workload.offers.len() >= KNOWN_OFFERS {
@@ -71,6 +72,7 @@ impl World {
                 _ => fair,
             };
             let life_ms = random.between(3_000, 30_000);
+            let receive = self.other_ledger();
             let terms = TakeTerms {
                 offer: offer.id,
                 maker: self.cast.banks[self.cast.customers[offer.maker].bank].domain.clone(),
@@ -78,7 +80,7 @@ impl World {
                 pay: amount(pay),
                 notary: offer.terms.notary.clone(),
                 expiry: Time(START_MS + self.now_ms + life_ms),
-                receive: None,
+                receive,
             };
             let pair = AssetPair { give: offer.terms.give.clone(), want: offer.terms.want.clone() };
             self.order(taker, Action::Take { terms, pair });
