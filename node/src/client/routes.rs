@@ -4,17 +4,18 @@ use quadrille_protocol::codec;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder, SignedReplacement};
 use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::{
-    Amount, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Detail, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::api::dto::{
-    Armour, AssetView, BookEntry, CheckpointView, EntryView, GatewayView, IdentityReceipt,
-    IdentityView, Issue, LedgerSummary, LedgerView, LogHead, LogLevel, MemberView, NameView,
-    NewAsset, NewLedger, NewSubscription, OfferView, OrderView, PeerView, Providers, Receipt,
-    RecoveryView, SettlementState, SettlementSummary, SettlementView, SignedBytes, Status,
+    Armour, AssetView, BookEntry, CheckpointView, EntryView, Explanation, GatewayView,
+    IdentityReceipt, IdentityView, Issue, LedgerSummary, LedgerView, LogHead, LogLevel, MemberView,
+    NameView, NettingRequest, NettingSwitch, NettingView, NewAsset, NewLedger, NewSubscription,
+    OfferView, OrderView, PeerView, PositionView, Providers, Receipt, RecoveryView, SettleUp,
+    SettlementState, SettlementSummary, SettlementView, SignedBytes, StandingsView, Status,
     SubscriptionView, TravelRuleView, TravelThreshold, TrustLimit, TrustLine,
 };
 
@@ -323,6 +324,52 @@ impl Client {
     /// Takes a credit limit away.
     pub async fn remove_trust(&self, domain: &Domain, asset: &Uai) -> Answer<Receipt> {
         self.call(Method::DELETE, &["v1", "trust", domain.as_str(), &text(asset)]).answer().await
+    }
+
+    /// Positions: what is owed per peer and asset, and how the books compare.
+    pub async fn positions(
+        &self,
+        domain: Option<&Domain>,
+        asset: Option<&Uai>,
+        most: usize,
+    ) -> Answer<Vec<PositionView>> {
+        let mut query: Vec<_> = domain.map(|one| ("domain", text(one))).into_iter().collect();
+        query.extend(asset.map(|asset| ("asset", text(asset))));
+        self.list(&["v1", "positions"], &query, most).await
+    }
+
+    /// What the node owes and is owed over all peers.
+    pub async fn standings(&self) -> Answer<StandingsView> {
+        self.get(&["v1", "standings"]).await
+    }
+
+    /// Explains a break of the books.
+    pub async fn explain_break(
+        &self,
+        domain: &Domain,
+        asset: &Uai,
+        note: &Detail,
+        id: &str,
+    ) -> Answer<Receipt> {
+        let path = ["v1", "positions", domain.as_str(), &text(asset), "explain"];
+        let body = Explanation { note: note.clone() };
+        self.call(Method::POST, &path).once(id).body(&body).answer().await
+    }
+
+    /// Takes part in netting, or no longer.
+    pub async fn switch_netting(&self, on: bool) -> Answer<Receipt> {
+        self.call(Method::PUT, &["v1", "netting"]).body(&NettingSwitch { on }).answer().await
+    }
+
+    /// Looks for rings of debts and nets them.
+    pub async fn net(&self, asset: &Uai, dry_run: bool, id: &str) -> Answer<NettingView> {
+        let body = NettingRequest { asset: asset.clone(), dry_run };
+        self.call(Method::POST, &["v1", "netting"]).once(id).body(&body).answer().await
+    }
+
+    /// Pays a debt with a claim on a third domain.
+    pub async fn settle_up(&self, what: &SettleUp, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "settle-up"]).once(id).body(what).answer().await
     }
 
     /// Members of the network.

@@ -9,6 +9,7 @@
 )]
 
 mod banks;
+mod names;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

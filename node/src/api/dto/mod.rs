@@ -24,6 +24,7 @@ mod market;
 mod names;
 mod node;
 mod peers;
+mod positions;
 mod settlements;
 
 pub use assets::{AssetHolding, AssetPlace, AssetView, DocumentView, Issue, NewAsset, Providers};
@@ -44,6 +45,10 @@ pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status
 pub use peers::{
     Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
     TrustLimit, TrustLine,
+};
+pub use positions::{
+    BreakView, CycleView, Explanation, NettingRequest, NettingSwitch, NettingView, PositionView,
+    ReconciledView, SettleUp, SideView, SilentView, StandingView, StandingsView,
 };
 pub use settlements::{
     LegView, PartyRole, SettlementOutcome, SettlementState, SettlementSummary, SettlementView,
