@@ -23,6 +23,7 @@ use super::dto::{Connection, GatewayView};
 use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
 use crate::index::{Index, Log};
+use crate::mesh::ask::Owing;
 
 /// A look at the validator's state.
 pub type Look = Box<dyn FnOnce(&Validator) + Send>;
@@ -131,6 +132,8 @@ pub trait Mesh: Send + Sync + 'static {
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal>;
     /// What a holder's bank says of the name; with `fresh` it is asked again.
     async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal>;
+    /// What a member says it owes in an asset, and over which ledger that can be netted.
+    async fn owing(&self, domain: &Domain, asset: &Uai) -> Result<Owing, Refusal>;
     /// What its issuer says of an asset; its hash is the asset's.
     async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal>;
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use quadrille_protocol::error::{Code, Refusal};
 
-use super::dto::Problem;
+use super::dto::{Problem, Reason};
 use crate::engine::EngineError;
 
 /// How long a client waits before it tries again, where nothing more is known, in seconds.
@@ -39,6 +39,11 @@ impl ApiError {
     pub fn after(mut self, wait: Duration) -> Self {
         self.retry_after_s = Some(wait.as_secs().saturating_add(1));
         self
+    }
+
+    /// What was refused, for an answer that holds several.
+    pub fn reason(&self) -> Reason {
+        Reason::from(&self.refusal)
     }
 
     /// Nothing is known of what became of a change.

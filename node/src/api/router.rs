@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::access::{Access, access_to};
 use super::dto::Problem;
 use super::handlers::{
-    assets, events, hooks, ledgers, market, names, node, peers, recovery, settlements,
+    assets, events, hooks, ledgers, market, names, node, peers, positions, recovery, settlements,
 };
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
@@ -79,6 +79,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(names::resolve))
         .routes(routes!(names::travel_rules))
         .routes(routes!(names::set_travel_rule, names::end_travel_rule))
+        .routes(routes!(ledgers::replace_key))
         .routes(routes!(assets::list, assets::register))
         .routes(routes!(assets::show))
         .routes(routes!(assets::providers))
@@ -86,6 +87,9 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(assets::issue))
         .routes(routes!(assets::lock))
         .routes(routes!(assets::unlock))
+        .routes(routes!(assets::close))
+        .routes(routes!(assets::attest))
+        .routes(routes!(assets::attestation))
         .routes(routes!(market::post_order))
         .routes(routes!(market::order))
         .routes(routes!(market::order_evidence))
@@ -102,6 +106,11 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(peers::set_trust, peers::end_trust))
         .routes(routes!(peers::members))
         .routes(routes!(peers::gateway))
+        .routes(routes!(positions::list))
+        .routes(routes!(positions::standings))
+        .routes(routes!(positions::explain))
+        .routes(routes!(positions::switch, positions::net))
+        .routes(routes!(positions::settle_up))
         .routes(routes!(events::stream))
         .routes(routes!(hooks::list, hooks::add))
         .routes(routes!(hooks::remove))

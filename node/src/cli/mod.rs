@@ -29,9 +29,12 @@ mod order;
 mod output;
 mod pay;
 mod peers;
+mod positions;
 mod recovery;
+mod replace;
 mod run;
 mod span;
+mod statement;
 mod status;
 mod submit;
 mod token;
@@ -83,6 +86,17 @@ enum Command {
     Status(status::Arguments),
     /// Peers: connection, standing, feeds, exposure
     Peers(peers::Arguments),
+    /// What this bank and its peers owe each other, and whether their books agree
+    Positions(positions::Arguments),
+    /// Say what a difference between two banks' books was; new exposure is allowed again
+    ExplainBreak(positions::ExplainArguments),
+    /// Take part in netting, or no longer
+    #[command(subcommand)]
+    Netting(positions::NettingCommand),
+    /// Look for rings of debts through this bank and cancel them
+    Net(positions::NetArguments),
+    /// Pay a debt with a claim on a third bank, such as a central bank
+    SettleUp(positions::SettleUpArguments),
     /// Credit limits: how much peers may owe this bank
     #[command(subcommand)]
     Trust(trust::Command),
@@ -192,6 +206,11 @@ impl Command {
             Self::Doctor(arguments) => doctor::run(&arguments, output),
             Self::Status(arguments) => status::run(&arguments, output),
             Self::Peers(arguments) => peers::run(&arguments, output),
+            Self::Positions(arguments) => positions::run(&arguments, output),
+            Self::ExplainBreak(arguments) => positions::explain(&arguments, output),
+            Self::Netting(command) => positions::switch(&command, output),
+            Self::Net(arguments) => positions::net(&arguments, output),
+            Self::SettleUp(arguments) => positions::settle_up(&arguments, output),
             Self::Trust(command) => trust::run(&command, output),
             Self::Asset(command) => asset::run(&command, output),
             Self::Holder(command) => holder::run(&command, output),

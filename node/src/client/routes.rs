@@ -1,20 +1,21 @@
 //! The routes of the interface, one method each, in the order of its document.
 
 use quadrille_protocol::codec;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{SignedOpening, SignedOrder, SignedReplacement};
 use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::{
-    Amount, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
+    Amount, Detail, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
 };
 
 use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::api::dto::{
-    Armour, AssetView, BookEntry, CheckpointView, EntryView, GatewayView, IdentityReceipt,
-    IdentityView, Issue, LedgerSummary, LedgerView, LogHead, LogLevel, MemberView, NameView,
-    NewAsset, NewLedger, NewSubscription, OfferView, OrderView, PeerView, Providers, Receipt,
-    RecoveryView, SettlementState, SettlementSummary, SettlementView, SignedBytes, Status,
+    Armour, AssetView, BookEntry, CheckpointView, EntryView, Explanation, GatewayView,
+    IdentityReceipt, IdentityView, Issue, LedgerSummary, LedgerView, LogHead, LogLevel, MemberView,
+    NameView, NettingRequest, NettingSwitch, NettingView, NewAsset, NewLedger, NewSubscription,
+    OfferView, OrderView, PeerView, PositionView, Providers, Receipt, RecoveryView, SettleUp,
+    SettlementState, SettlementSummary, SettlementView, SignedBytes, StandingsView, Status,
     SubscriptionView, TravelRuleView, TravelThreshold, TrustLimit, TrustLine,
 };
 
@@ -153,6 +154,19 @@ impl Client {
         self.call(Method::POST, &["v1", "assets", &text(asset), "fetch"]).answer().await
     }
 
+    /// Gives a ledger another key, because its holder has lost it.
+    pub async fn replace_key(
+        &self,
+        signed: &SignedReplacement,
+        reason: &str,
+        id: &str,
+    ) -> Answer<Receipt> {
+        let path = ["v1", "ledgers", &text(&signed.replacement.ledger), "replace-key"];
+        let bytes = hex::encode(codec::encode(signed));
+        let body = serde_json::json!({ "bytes": bytes, "reason": reason });
+        self.call(Method::POST, &path).once(id).body(&body).answer().await
+    }
+
     /// Assets.
     pub async fn assets(&self, most: usize) -> Answer<Vec<AssetView>> {
         self.list(&["v1", "assets"], &[], most).await
@@ -185,6 +199,21 @@ impl Client {
     pub async fn lock_asset(&self, asset: &Uai, locked: bool, id: &str) -> Answer<Receipt> {
         let verb = if locked { "lock" } else { "unlock" };
         self.call(Method::POST, &["v1", "assets", &text(asset), verb]).once(id).answer().await
+    }
+
+    /// Closes an asset of the node's domain of which nothing is outstanding.
+    pub async fn close_asset(&self, asset: &Uai, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "assets", &text(asset), "close"]).once(id).answer().await
+    }
+
+    /// Writes down how much of an asset the node's domain has.
+    pub async fn attest_asset(&self, asset: &Uai, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "assets", &text(asset), "attest"]).once(id).answer().await
+    }
+
+    /// The proof of the newest attestation of an asset.
+    pub async fn attestation(&self, asset: &Uai) -> Answer<Armour> {
+        self.get(&["v1", "assets", &text(asset), "attestation"]).await
     }
 
     /// Who says that it deals in an asset.
@@ -295,6 +324,52 @@ impl Client {
     /// Takes a credit limit away.
     pub async fn remove_trust(&self, domain: &Domain, asset: &Uai) -> Answer<Receipt> {
         self.call(Method::DELETE, &["v1", "trust", domain.as_str(), &text(asset)]).answer().await
+    }
+
+    /// Positions: what is owed per peer and asset, and how the books compare.
+    pub async fn positions(
+        &self,
+        domain: Option<&Domain>,
+        asset: Option<&Uai>,
+        most: usize,
+    ) -> Answer<Vec<PositionView>> {
+        let mut query: Vec<_> = domain.map(|one| ("domain", text(one))).into_iter().collect();
+        query.extend(asset.map(|asset| ("asset", text(asset))));
+        self.list(&["v1", "positions"], &query, most).await
+    }
+
+    /// What the node owes and is owed over all peers.
+    pub async fn standings(&self) -> Answer<StandingsView> {
+        self.get(&["v1", "standings"]).await
+    }
+
+    /// Explains a break of the books.
+    pub async fn explain_break(
+        &self,
+        domain: &Domain,
+        asset: &Uai,
+        note: &Detail,
+        id: &str,
+    ) -> Answer<Receipt> {
+        let path = ["v1", "positions", domain.as_str(), &text(asset), "explain"];
+        let body = Explanation { note: note.clone() };
+        self.call(Method::POST, &path).once(id).body(&body).answer().await
+    }
+
+    /// Takes part in netting, or no longer.
+    pub async fn switch_netting(&self, on: bool) -> Answer<Receipt> {
+        self.call(Method::PUT, &["v1", "netting"]).body(&NettingSwitch { on }).answer().await
+    }
+
+    /// Looks for rings of debts and nets them.
+    pub async fn net(&self, asset: &Uai, dry_run: bool, id: &str) -> Answer<NettingView> {
+        let body = NettingRequest { asset: asset.clone(), dry_run };
+        self.call(Method::POST, &["v1", "netting"]).once(id).body(&body).answer().await
+    }
+
+    /// Pays a debt with a claim on a third domain.
+    pub async fn settle_up(&self, what: &SettleUp, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "settle-up"]).once(id).body(what).answer().await
     }
 
     /// Members of the network.

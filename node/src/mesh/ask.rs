@@ -25,7 +25,7 @@ use quadrille_protocol::limits;
 use quadrille_protocol::payment::name::{NameQuestion, SignedNameRecord};
 use quadrille_protocol::refuse;
 use quadrille_protocol::settlement::agreement::Account;
-use quadrille_protocol::types::{Amount, Bounded, Domain, OrderId, Uai};
+use quadrille_protocol::types::{Amount, Bounded, Domain, OrderId, Uai, Ubi};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -84,8 +84,17 @@ pub enum Answer {
     OfferAccount(Account),
     /// The profile, whose hash is in the asset's identifier.
     AssetProfile(Box<AssetProfile>),
+    /// What is owed to whom, and over which ledger it can be netted.
+    Obligations(Owing),
+}
+
+/// What a member that takes part in netting owes in one asset.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Owing {
+    /// Its transit ledger.
+    pub transit: Option<Ubi>,
     /// Creditors and what is owed to each.
-    Obligations(Bounded<(Domain, Amount), CREDITORS>),
+    pub creditors: Bounded<(Domain, Amount), CREDITORS>,
 }
 
 impl Answer {

@@ -6,7 +6,7 @@
 //! | name         | as `names.answer_to` says; everybody else gets a signed «refused»          |
 //! | offer        | whom the offer admits                                                    |
 //! | profile      | every member, of assets that we issue                                    |
-//! | obligations  | whom we trust, while we take part in netting                             |
+//! | obligations  | whom we trust or owe, while we take part in netting                     |
 //!
 //! Nothing here binds us: a payment to an answer that has become false is declined.
 
@@ -19,14 +19,14 @@ use quadrille_protocol::payment::name::{
 };
 use quadrille_protocol::refuse;
 use quadrille_protocol::settlement::agreement::Account;
-use quadrille_protocol::types::{Amount, Bounded, Domain, Duration, Epoch, OrderId, Ubi};
+use quadrille_protocol::types::{Bounded, Domain, Duration, Epoch, OrderId, Ubi};
 use quadrille_protocol::types::{Holder, Uai};
 use quadrille_protocol::validator::Validator;
 
 use crate::config::AnswerTo;
 use crate::engine::{Clock, Engine, EngineError};
 use crate::index::Index;
-use crate::mesh::ask::{Answer, CREDITORS, Question};
+use crate::mesh::ask::{Answer, CREDITORS, Owing, Question};
 use crate::signer::Signer;
 
 /// Ledgers of one holder that are looked at.
@@ -95,10 +95,17 @@ impl Answers {
                 Ok(Answer::AssetProfile(Box::new(found.await??)))
             }
             Question::Obligations(asset) => {
-                if !parts.engine.relations().trusted.contains(asker) {
-                    refuse!(QuestionRefused, "to {asker}, which is not trusted here");
-                }
-                let found = self.look(move |validator| obligations(validator, &asset));
+                let trusted = parts.engine.relations().trusted.contains(asker);
+                let asker = asker.clone();
+                let found = self.look(move |validator| {
+                    // Whom we owe may offer us another debtor, or to cancel it.
+                    let state = validator.state();
+                    let owed = !state.books.correspondent(&asker, &asset).owe.is_zero();
+                    if !trusted && !owed {
+                        refuse!(QuestionRefused, "to {asker}, which is not trusted here");
+                    }
+                    owing(validator, &asset)
+                });
                 Ok(Answer::Obligations(found.await??))
             }
         }
@@ -206,18 +213,18 @@ fn offer_account(
 }
 
 /// Whom we owe an asset, the most first where there are more than fit.
-fn obligations(
-    validator: &Validator,
-    asset: &Uai,
-) -> Result<Bounded<(Domain, Amount), CREDITORS>, Refusal> {
+///
+/// # Errors
+/// `Q-2703` we take no part in netting.
+pub fn owing(validator: &Validator, asset: &Uai) -> Result<Owing, Refusal> {
     let state = validator.state();
     if !state.netting {
-        refuse!(QuestionRefused, "{} takes no part in netting", state.domain);
+        refuse!(NettingOff, "{}", state.domain);
     }
     let correspondents = state.books.correspondents.iter();
     let owed = correspondents.filter(|((_, held), line)| held == asset && !line.owe.is_zero());
     let mut owed: Vec<_> = owed.map(|((peer, _), line)| (peer.clone(), line.owe)).collect();
     owed.sort_by_key(|(_, owe)| std::cmp::Reverse(*owe));
     owed.truncate(CREDITORS);
-    Bounded::new(owed)
+    Ok(Owing { transit: state.transit, creditors: Bounded::new(owed)? })
 }

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use answers::{AnswerParts, Answers};
+pub use answers::{AnswerParts, Answers, owing};
 pub use book::OwnBook;
 pub use host::{HostParts, NodeHost};
 pub use names::Names;

@@ -12,6 +12,7 @@ use super::names::Names;
 use crate::api::dto::{Connection, GatewayView};
 use crate::api::ports::{Mesh, MeshPeer, Resolved};
 use crate::engine::Clock;
+use crate::mesh::ask::{Answer, Owing, Question};
 use crate::mesh::{MeshHandle, PeerId};
 
 /// The mesh.
@@ -75,6 +76,15 @@ impl Mesh for MeshPort {
 
     async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal> {
         self.names.resolve(question, fresh).await
+    }
+
+    async fn owing(&self, domain: &Domain, asset: &Uai) -> Result<Owing, Refusal> {
+        match self.mesh.ask(domain, &Question::Obligations(asset.clone())).await? {
+            Answer::Obligations(owing) => Ok(owing),
+            Answer::Name(_) | Answer::OfferAccount(_) | Answer::AssetProfile(_) => {
+                Err(Refusal::new(Code::OtherAnswer, format!("of {domain}")))
+            }
+        }
     }
 
     async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal> {

@@ -17,6 +17,7 @@ use quadrille_node::hooks::reach::Policy;
 use quadrille_node::hooks::{HookSettings, Hooks};
 use quadrille_node::index::{BatchSource, Index};
 use quadrille_node::log_store::SealedBatch;
+use quadrille_node::mesh::ask::Owing;
 use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
 use quadrille_node::vault::Vault;
 use quadrille_protocol::codec;
@@ -188,6 +189,10 @@ impl Mesh for FakeMesh {
 
     async fn providers(&self, asset: &Uai) -> Result<Vec<Domain>, Refusal> {
         Ok(vec![asset.issuer().clone()])
+    }
+
+    async fn owing(&self, domain: &Domain, _: &Uai) -> Result<Owing, Refusal> {
+        Err(Refusal::new(Code::NettingOff, domain.to_string()))
     }
 
     async fn resolve(&self, question: NameQuestion, fresh: bool) -> Result<Resolved, Refusal> {

@@ -2,7 +2,7 @@
 
 use libp2p::StreamProtocol;
 use quadrille_node::mesh::MeshConfig;
-use quadrille_node::mesh::ask::{Answer, Question};
+use quadrille_node::mesh::ask::{Answer, Owing, Question};
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::Code;
 use quadrille_protocol::payment::name::{
@@ -74,7 +74,7 @@ async fn a_refusal_comes_with_the_code_that_the_asked_bank_gave() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_to_another_question_is_refused_and_held_against_the_peer() {
     let (_a, mesh_a, b, _mesh_b) = pair().await;
-    b.state.lock().unwrap().answer = Some(Ok(Answer::Obligations(Bounded::default())));
+    b.state.lock().unwrap().answer = Some(Ok(Answer::Obligations(Owing::default())));
     let refusal = mesh_a.ask(&domain("b"), &Question::Name(question())).await.unwrap_err();
     assert_eq!(refusal.code, Code::OtherAnswer);
     assert_eq!(mesh_a.peers()[0].offences, 1);

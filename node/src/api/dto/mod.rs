@@ -24,9 +24,10 @@ mod market;
 mod names;
 mod node;
 mod peers;
+mod positions;
 mod settlements;
 
-pub use assets::{AssetHolding, AssetView, Issue, NewAsset, Providers};
+pub use assets::{AssetHolding, AssetPlace, AssetView, DocumentView, Issue, NewAsset, Providers};
 pub use common::{
     Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
 };
@@ -34,7 +35,7 @@ pub use events::{EventKind, EventView};
 pub use hooks::{NewSubscription, SubscriptionState, SubscriptionView};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
-    MovementView, RulesView,
+    MovementView, NewKey, RulesView,
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
 pub use names::{
@@ -44,6 +45,10 @@ pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status
 pub use peers::{
     Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
     TrustLimit, TrustLine,
+};
+pub use positions::{
+    BreakView, CycleView, Explanation, NettingRequest, NettingSwitch, NettingView, PositionView,
+    ReconciledView, SettleUp, SideView, SilentView, StandingView, StandingsView,
 };
 pub use settlements::{
     LegView, PartyRole, SettlementOutcome, SettlementState, SettlementSummary, SettlementView,

@@ -8,6 +8,7 @@ pub(super) mod market;
 pub(super) mod names;
 pub(super) mod node;
 pub(super) mod peers;
+pub(super) mod positions;
 pub(super) mod recovery;
 pub(super) mod settlements;
 
