@@ -12,7 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, MemberDocuments, Standing};
+use quadrille_node::mesh::host::{
+    Acceptance, Host, LiveOffers, MemberDocuments, Published, Standing,
+};
 use quadrille_node::mesh::wire::Wire;
 use quadrille_protocol::crypto::suite::SecretKey;
 use quadrille_protocol::error::{Code, Refusal};
@@ -21,7 +23,7 @@ use quadrille_protocol::identity::{
     SignedRevocation, SignedRotation, VerifiedCertificate, VerifiedRevocation, VerifiedRotation,
 };
 use quadrille_protocol::log::Evidence;
-use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time, Uai};
+use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time};
 use tokio::sync::mpsc;
 
 use crate::roll::News;
@@ -187,8 +189,8 @@ impl Host for BootstrapHost {
         self.epoch
     }
 
-    fn services(&self) -> Vec<Uai> {
-        Vec::new()
+    fn published(&self) -> Published {
+        Published::default()
     }
 
     fn standing(&self, _: &Domain) -> Standing {

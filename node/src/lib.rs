@@ -27,6 +27,7 @@ pub mod index;
 pub mod log_store;
 pub mod mesh;
 pub mod network_file;
+pub mod payments;
 pub mod relations;
 pub mod runtime;
 pub mod signer;

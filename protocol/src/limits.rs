@@ -130,6 +130,16 @@ pub const GATEWAY_ADDRESSES: usize = 16;
 pub const ADDRESS_BYTES: usize = 256;
 /// Assets a gateway record may say its domain deals in.
 pub const GATEWAY_SERVICES: usize = 32;
+/// Correspondents a gateway record may name: as many as a service has bits for them.
+pub const GATEWAY_CORRESPONDENTS: usize = u64::BITS as usize;
+/// Offers of one pair that paths are looked for over: the best.
+pub const PATH_OFFERS: usize = 32;
+/// Steps that one search for paths considers.
+pub const PATH_LABELS: usize = 200_000;
+/// Ways on from one place that a search keeps in each round: the cheapest.
+pub const PATH_LABELS_PER_PLACE: usize = 32;
+/// Largest gateway record without its signature: what it names is cut to fit.
+pub const GATEWAY_RECORD_BYTES: usize = DIRECTORY_RECORD_BYTES - 3_584;
 /// Parts (`/name` or `/name/value`) of one network address.
 pub const ADDRESS_PARTS: usize = 16;
 /// Evidence carried inside one Reveal or Decided.
@@ -215,6 +225,7 @@ const _: () = assert!(CERTIFICATE_BYTES < SIGNED_CERTIFICATE_BYTES);
 const _: () = assert!(SIGNED_CERTIFICATE_BYTES < RECORD_BYTES);
 const _: () = assert!(SIGNED_ROTATION_BYTES < RECORD_BYTES);
 const _: () = assert!(SIGNED_REVOCATION_BYTES < RECORD_BYTES);
+const _: () = assert!(GATEWAY_ADDRESSES * (ADDRESS_BYTES + 8) < GATEWAY_RECORD_BYTES);
 const _: () = assert!(TRANSACTION_ENTRIES >= AGREEMENT_LEGS);
 const _: () = assert!(REMOTE_OFFERS_PER_PEER <= REMOTE_OFFERS);
 const _: () = assert!(CLOSED_OFFERS_PER_PEER <= CLOSED_OFFERS);

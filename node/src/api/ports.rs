@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{AssetProfile, Payment, SignedOpening, SignedOrder};
 use quadrille_protocol::log::Evidence;
 use quadrille_protocol::payment::name::{NameQuestion, NameRecord};
-use quadrille_protocol::types::{Domain, Time, Uai};
+use quadrille_protocol::payment::{Plan, Wanted, Way};
+use quadrille_protocol::types::{Domain, Time, Uai, Ubi};
 use quadrille_protocol::validator::{Command, Validator};
 
 use super::dto::{Connection, GatewayView};
@@ -24,6 +25,7 @@ use crate::engine::{Answer, Engine, EngineError};
 use crate::evidence::Evidences;
 use crate::index::{Index, Log};
 use crate::mesh::ask::Owing;
+use crate::payments::{Enclosed, Payments};
 
 /// A look at the validator's state.
 pub type Look = Box<dyn FnOnce(&Validator) + Send>;
@@ -31,8 +33,12 @@ pub type Look = Box<dyn FnOnce(&Validator) + Send>;
 /// The engine.
 #[async_trait]
 pub trait Core: Send + Sync + 'static {
+    /// Our domain.
+    fn domain(&self) -> Domain;
     /// Verifies an order and has it decided.
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError>;
+    /// Verifies a payment to another bank and has it decided and made by a plan.
+    async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError>;
     /// Verifies an opening and has it decided.
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError>;
     /// Has an operator's command carried out.
@@ -45,8 +51,16 @@ pub trait Core: Send + Sync + 'static {
 
 #[async_trait]
 impl Core for Engine {
+    fn domain(&self) -> Domain {
+        Engine::domain(self).clone()
+    }
+
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         Engine::order(self, order).await
+    }
+
+    async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {
+        Engine::pay(self, order, plan).await
     }
 
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError> {
@@ -63,6 +77,36 @@ impl Core for Engine {
 
     async fn look(&self, look: Look) -> Result<(), EngineError> {
         self.read(look).await
+    }
+}
+
+/// Finds the ways of payments to other banks.
+#[async_trait]
+pub trait Payer: Send + Sync + 'static {
+    /// The ways for what is wanted, the cheapest first.
+    async fn ways(&self, wanted: Wanted) -> Result<Vec<Way>, Refusal>;
+    /// How a payment from this ledger is to be made, and what travels with it.
+    async fn plan(
+        &self,
+        payer: Ubi,
+        payment: &Payment,
+        enclosed: Enclosed,
+    ) -> Result<Plan, Refusal>;
+}
+
+#[async_trait]
+impl Payer for Payments {
+    async fn ways(&self, wanted: Wanted) -> Result<Vec<Way>, Refusal> {
+        Payments::ways(self, wanted).await
+    }
+
+    async fn plan(
+        &self,
+        payer: Ubi,
+        payment: &Payment,
+        enclosed: Enclosed,
+    ) -> Result<Plan, Refusal> {
+        Payments::plan(self, payer, payment, enclosed).await
     }
 }
 

@@ -21,7 +21,8 @@ use utoipa_axum::routes;
 use super::access::{Access, access_to};
 use super::dto::Problem;
 use super::handlers::{
-    assets, events, hooks, ledgers, market, names, node, peers, positions, recovery, settlements,
+    assets, events, hooks, ledgers, market, names, node, payments, peers, positions, recovery,
+    settlements,
 };
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
@@ -111,6 +112,12 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(positions::explain))
         .routes(routes!(positions::switch, positions::net))
         .routes(routes!(positions::settle_up))
+        .routes(routes!(payments::post))
+        .routes(routes!(payments::show))
+        .routes(routes!(payments::paths))
+        .routes(routes!(payments::correspondents))
+        .routes(routes!(payments::set_transit))
+        .routes(routes!(payments::set_fee))
         .routes(routes!(events::stream))
         .routes(routes!(hooks::list, hooks::add))
         .routes(routes!(hooks::remove))

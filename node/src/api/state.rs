@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use super::dto::Receipt;
 use super::holders::HolderPolicy;
 use super::idempotency::Memory;
-use super::ports::{Core, History, Mesh};
+use super::ports::{Core, History, Mesh, Payer};
 use super::problem::{Answered, ApiError};
 use super::rate::{Buckets, Rate};
 use super::tokens::Tokens;
@@ -83,6 +83,8 @@ impl ApiSettings {
 pub struct Node {
     /// The engine.
     pub core: Arc<dyn Core>,
+    /// Who finds the ways of payments.
+    pub payer: Arc<dyn Payer>,
     /// The past.
     pub history: History,
     /// The mesh.

@@ -12,6 +12,7 @@ mod book;
 mod completions;
 mod config;
 mod connect;
+mod correspondent;
 mod doctor;
 mod drain;
 mod enroll;
@@ -27,7 +28,9 @@ mod name;
 mod offer;
 mod order;
 mod output;
+mod pathfinding;
 mod pay;
+mod payment;
 mod peers;
 mod positions;
 mod recovery;
@@ -48,6 +51,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quadrille_protocol::error::Code;
+use quadrille_protocol::settlement::Purpose;
 
 pub use exit::{Exit, Failure};
 pub use output::Output;
@@ -119,6 +123,16 @@ enum Command {
     Offer(offer::Command),
     /// Pay somebody, at this bank or another
     Pay(pay::Arguments),
+    /// Transfer an asset: extinguished here, recreated at another bank
+    Transfer(pay::Arguments),
+    /// The ways that a payment could take now
+    Path(pathfinding::Arguments),
+    /// Payments: what has become of one
+    #[command(subcommand)]
+    Payment(payment::Command),
+    /// What this bank does for payments of others: transit ledger, fees
+    #[command(subcommand)]
+    Correspondent(correspondent::Command),
     /// What has become of an order
     Order(order::Arguments),
     /// All live offers that a node knows
@@ -218,7 +232,11 @@ impl Command {
             Self::Name(arguments) => name::run(&arguments, output),
             Self::TravelRule(command) => travel::run(&command, output),
             Self::Offer(command) => offer::run(&command, output),
-            Self::Pay(arguments) => pay::run(&arguments, output),
+            Self::Pay(arguments) => pay::run(&arguments, Purpose::Payment, output),
+            Self::Transfer(arguments) => pay::run(&arguments, Purpose::Transfer, output),
+            Self::Path(arguments) => pathfinding::run(&arguments, output),
+            Self::Payment(command) => payment::run(&command, output),
+            Self::Correspondent(command) => correspondent::run(&command, output),
             Self::Order(arguments) => order::run(&arguments, output),
             Self::Book(arguments) => book::run(&arguments, output),
             Self::Trade(command) => trade::run(&command, output),

@@ -7,7 +7,8 @@
 
 use std::time::Duration as Wait;
 
-use quadrille_protocol::error::Code;
+use quadrille_protocol::codec;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
 use quadrille_protocol::types::{Duration, Time};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use super::connect::{Connection, converse};
 use super::exit::{Exit, Failure};
 use super::output::{Output, line};
 use super::{OpenWallet, span};
-use crate::api::dto::{OrderState, OrderView, Receipt};
+use crate::api::dto::{NewPayment, OrderState, OrderView, Receipt};
 use crate::client::{Client, ClientError, new_id};
 use crate::signer::passphrase;
 use crate::wallet::{Draft, OrderStatus, StoredOrder, Wallet, WalletLedger};
@@ -54,6 +55,20 @@ pub(super) struct Desk<'a> {
     pub now: Time,
 }
 
+/// An order that is to be signed, and what is sent along with it.
+pub(super) struct Built {
+    /// The order.
+    pub action: Action,
+    /// What is sent along.
+    pub enclosed: Option<serde_json::Value>,
+}
+
+impl From<Action> for Built {
+    fn from(action: Action) -> Self {
+        Self { action, enclosed: None }
+    }
+}
+
 /// What was sent and what came of it.
 #[derive(Debug, Serialize)]
 struct Sent<'a> {
@@ -67,12 +82,12 @@ struct Sent<'a> {
 impl OrderOptions {
     /// Signs and sends the order that `build` makes, asked for in the words `intent`, and waits
     /// for its outcome for as long as `wait` says.
-    pub fn submit(
+    pub fn submit<B: Into<Built>>(
         &self,
         intent: &str,
         wait: Option<Duration>,
         output: Output,
-        build: impl AsyncFnOnce(Desk<'_>) -> Result<Action, Failure>,
+        build: impl AsyncFnOnce(Desk<'_>) -> Result<B, Failure>,
     ) -> Result<(), Failure> {
         let wallet = Wallet::open(&self.wallet.dir.wallet)?;
         let client = self.connection.client()?;
@@ -97,25 +112,39 @@ impl OrderOptions {
         })
     }
 
-    async fn sign(
+    async fn sign<B: Into<Built>>(
         &self,
         wallet: &Wallet,
         client: &Client,
         id: &str,
         intent: &str,
-        build: impl AsyncFnOnce(Desk<'_>) -> Result<Action, Failure>,
+        build: impl AsyncFnOnce(Desk<'_>) -> Result<B, Failure>,
     ) -> Result<StoredOrder, Failure> {
         let ledger = wallet.find_ledger(&self.ledger)?;
         let now = span::now()?;
-        let action = build(Desk { client, ledger: &ledger, now }).await?;
+        let Built { action, enclosed } = build(Desk { client, ledger: &ledger, now }).await?.into();
         let highest = Some(client.ledger(&ledger.ledger).await?.highest_nonce);
         let prompt = format!("Passphrase of the wallet, for {}: ", ledger.holder);
         let secret = passphrase::read(self.wallet.passphrase_file.as_deref(), &prompt)?;
         let key = wallet.unlock(&ledger.holder, &secret)?;
         let expiry = now.after(self.valid);
-        let draft = Draft { id, intent, ledger: &ledger, highest, expiry, action };
+        let draft = Draft { id, intent, ledger: &ledger, highest, expiry, action, enclosed };
         Ok(wallet.sign(&draft, &key)?)
     }
+}
+
+/// Sends an order, and what goes with it.
+async fn hand_in(
+    client: &Client,
+    stored: &StoredOrder,
+) -> Result<Result<Receipt, ClientError>, Failure> {
+    let signed = stored.signed()?;
+    let Some(enclosed) = &stored.enclosed else { return Ok(client.order(&signed).await) };
+    let read = serde_json::from_value::<NewPayment>(enclosed.clone());
+    let damaged = |_| Refusal::new(Code::CannotRead, format!("stored order `{}`", stored.id));
+    let mut payment = read.map_err(damaged)?;
+    payment.bytes = hex::encode(codec::encode(&signed));
+    Ok(client.pay(&payment).await)
 }
 
 /// Sends an order and notes the answer. `before` says that it may have been sent before.
@@ -125,7 +154,7 @@ async fn send(
     stored: &StoredOrder,
     before: bool,
 ) -> Result<Receipt, Failure> {
-    match client.order(&stored.signed()?).await {
+    match hand_in(client, stored).await? {
         Ok(receipt) => {
             wallet.note_answer(stored, OrderStatus::Accepted)?;
             Ok(receipt)
@@ -154,11 +183,13 @@ fn is_used(code: &str) -> bool {
     used.iter().any(|known| known.to_string() == code)
 }
 
-/// Whether the code is the core's judgement on the order (hundreds 14 to 17), rather than a
-/// busy node or a wrong token.
+/// Whether the code is a judgement on the order (hundreds 14 to 17, and 26), rather than a busy
+/// node or a wrong token.
 fn is_final(code: &str) -> bool {
     let code = code.parse::<Code>();
-    code.is_ok_and(|code| (1400..1800).contains(&code.number()))
+    code.is_ok_and(|code| {
+        (1400..1800).contains(&code.number()) || (2600..2700).contains(&code.number())
+    })
 }
 
 async fn accepted_earlier(

@@ -11,12 +11,13 @@ use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::api::dto::{
-    Armour, AssetView, BookEntry, CheckpointView, EntryView, Explanation, GatewayView,
-    IdentityReceipt, IdentityView, Issue, LedgerSummary, LedgerView, LogHead, LogLevel, MemberView,
-    NameView, NettingRequest, NettingSwitch, NettingView, NewAsset, NewLedger, NewSubscription,
-    OfferView, OrderView, PeerView, PositionView, Providers, Receipt, RecoveryView, SettleUp,
-    SettlementState, SettlementSummary, SettlementView, SignedBytes, StandingsView, Status,
-    SubscriptionView, TravelRuleView, TravelThreshold, TrustLimit, TrustLine,
+    Armour, AssetView, BookEntry, CheckpointView, CorrespondentsView, EntryView, Explanation,
+    FeeView, GatewayView, IdentityReceipt, IdentityView, Issue, LedgerSummary, LedgerView, LogHead,
+    LogLevel, MemberView, NameView, NettingRequest, NettingSwitch, NettingView, NewAsset,
+    NewLedger, NewPayment, NewSubscription, OfferView, OrderView, PathView, PaymentView, PeerView,
+    PositionView, Providers, Receipt, RecoveryView, SettleUp, SettlementState, SettlementSummary,
+    SettlementView, SignedBytes, StandingsView, Status, SubscriptionView, TransitLedger,
+    TravelRuleView, TravelThreshold, TrustLimit, TrustLine,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -439,5 +440,52 @@ impl Client {
     /// While recovering: the customers' copies are all in.
     pub async fn customers_heard(&self) -> Answer<Receipt> {
         self.call(Method::POST, &["v1", "recovery", "customers-heard"]).answer().await
+    }
+
+    /// Hands in a payment with what the payee's bank is to read.
+    pub async fn pay(&self, payment: &NewPayment) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "payments"]).body(payment).answer().await
+    }
+
+    /// What has become of a payment.
+    pub async fn payment(&self, order: &OrderId) -> Answer<PaymentView> {
+        self.get(&["v1", "payments", &text(order)]).await
+    }
+
+    /// The ways that a payment could take now.
+    pub async fn paths(
+        &self,
+        to: &Domain,
+        (asset, amount): (&Uai, Amount),
+        spend: &Uai,
+        max_cost: Option<Amount>,
+    ) -> Answer<Vec<PathView>> {
+        let mut call = self
+            .call(Method::GET, &["v1", "paths"])
+            .query("to", to.as_str())
+            .query("asset", &text(asset))
+            .query("amount", &text(&amount))
+            .query("spend", &text(spend));
+        if let Some(most) = max_cost {
+            call = call.query("max_cost", &text(&most));
+        }
+        call.answer().await
+    }
+
+    /// What this bank does as a correspondent.
+    pub async fn correspondents(&self) -> Answer<CorrespondentsView> {
+        self.get(&["v1", "correspondents"]).await
+    }
+
+    /// Names the ledger that payments of others pass through; none to let nothing pass.
+    pub async fn set_transit(&self, ledger: Option<Ubi>) -> Answer<Receipt> {
+        let path = ["v1", "correspondents", "transit"];
+        self.call(Method::PUT, &path).body(&TransitLedger { ledger }).answer().await
+    }
+
+    /// Sets what is asked for passing an asset on.
+    pub async fn set_fee(&self, asset: &Uai, fee: FeeView) -> Answer<Receipt> {
+        let path = ["v1", "correspondents", "fees", &text(asset)];
+        self.call(Method::PUT, &path).body(&fee).answer().await
     }
 }

@@ -26,7 +26,9 @@ use crate::engine::QUEUE_MOST;
 
 pub use layout::Layout;
 pub use load::{Loaded, Origin, Row, Sources};
-pub use options::{Api, Compliance, Config, Engine, Holders, Hooks, Mesh, Names, Node, Settlement};
+pub use options::{
+    Api, Compliance, Config, Correspondents, Engine, Holders, Hooks, Mesh, Names, Node, Settlement,
+};
 pub use template::template;
 pub use value::{AnswerTo, LogFormat, StaticPeer};
 

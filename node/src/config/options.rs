@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::identity::Address;
 use quadrille_protocol::limits;
+use quadrille_protocol::types::Domain;
 
 use super::value::{AnswerTo, LogFormat, Setting, StaticPeer};
 use crate::engine::QUEUE;
@@ -173,6 +174,16 @@ options! {
         gossip_per_10s: u32 = 50;
         /// Gossiped messages that one peer may pass on at once before that average counts.
         gossip_burst: u32 = 200;
+    }
+
+    /// What the gateway record tells all members of this bank's correspondent ledgers, so that
+    /// payments of others find a path through it. Limits and balances are never told.
+    correspondents: Correspondents {
+        /// Whether it names the domains whose obligations are accepted, per asset, and what is
+        /// asked for passing payments on.
+        publish: bool = true;
+        /// Domains that are not named.
+        conceal: Vec<Domain> = Vec::new();
     }
 
     /// Settlements that this node initiates.

@@ -101,6 +101,8 @@ words! {
         |text| text.parse().ok(), |value| value.to_string();
     Address, "a multiaddress like \"/ip4/127.0.0.1/tcp/5000\"",
         |text| text.parse().ok(), |value| value.to_string();
+    Domain, "a domain like \"bank-b.example\"",
+        |text| text.parse().ok(), |value| value.to_string();
     Suite, "\"hybrid-ml-dsa-65\", \"hybrid-dilithium3\" or \"ed25519\"",
         |text| text.parse().ok(), |value| value.to_string();
     LogFormat, "\"human\" or \"json\"",

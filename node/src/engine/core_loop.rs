@@ -192,6 +192,7 @@ impl CoreLoop {
         self.waiting.insert(id, waiting);
         match request {
             Request::Order(order) => Input::Order { request: id, order },
+            Request::Pay(order, plan) => Input::Pay { request: id, order, plan },
             Request::Open(opening) => Input::Open { request: id, opening },
             Request::Command(command) => Input::Command { request: id, command },
         }
@@ -227,8 +228,10 @@ impl CoreLoop {
         if members {
             self.shared.directory.store(Arc::new(state.directory.clone()));
         }
-        let partners = self.shared.relations.load().partners.len();
-        if relations || partners != state.peers.len() {
+        let known = self.shared.relations.load();
+        relations |= known.partners.len() != state.peers.len();
+        relations |= known.correspondents != state.books.correspondents.len();
+        if relations {
             self.shared.relations.store(Arc::new(Relations::of(state)));
         }
     }

@@ -9,6 +9,7 @@ use quadrille_protocol::identity::Directory;
 use quadrille_protocol::ledger::order::Action;
 use quadrille_protocol::ledger::{SignedOpening, SignedOrder, VerifiedOpening, VerifiedOrder};
 use quadrille_protocol::log::{Evidence, VerifiedEvidence};
+use quadrille_protocol::payment::Plan;
 use quadrille_protocol::types::{Domain, Height, KeyId, Network};
 use quadrille_protocol::validator::{Accepted, Command, Input, Validator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -60,6 +61,7 @@ impl EngineError {
 /// A request with somebody waiting for it, verified.
 pub(crate) enum Request {
     Order(Box<VerifiedOrder>),
+    Pay(Box<VerifiedOrder>, Box<Plan>),
     Open(Box<VerifiedOpening>),
     Command(Command),
 }
@@ -202,6 +204,17 @@ impl Engine {
         let check = move || shared.verify_order(order);
         let verified = self.shared.verifier.run(check).await?;
         self.request(Request::Order(Box::new(verified))).await
+    }
+
+    /// Verifies a payment to another bank and has it decided and made by `plan`.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {
+        let shared = self.shared.clone();
+        let check = move || shared.verify_order(order);
+        let verified = self.shared.verifier.run(check).await?;
+        self.request(Request::Pay(Box::new(verified), Box::new(plan))).await
     }
 
     /// Verifies an opening, which the bank has approved, and has it decided.

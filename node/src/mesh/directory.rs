@@ -159,7 +159,8 @@ impl Lookups {
         if let Err(error) = kademlia.put_record(record, Quorum::One) {
             tracing::warn!(%error, "our gateway record is not published");
         }
-        let Ok(services) = signed.parse().map(|record| record.services.into_vec()) else { return };
+        let Ok(record) = signed.parse() else { return };
+        let services: Vec<Uai> = record.assets().cloned().collect();
         for uai in self.provided.iter().filter(|uai| !services.contains(uai)) {
             kademlia.stop_providing(&asset_key(uai));
         }
@@ -266,8 +267,9 @@ impl Lookups {
         self.admit(shared, &record.provider)?;
         let domain = shared.roster.domain(&record.provider);
         let gateway = domain.and_then(|domain| shared.roster.record(&domain));
-        let services = gateway.map(|gateway| gateway.record().services.clone());
-        let says = services.is_some_and(|all| all.iter().any(|uai| asset_key(uai) == record.key));
+        let says = gateway.is_some_and(|gateway| {
+            gateway.record().assets().any(|asset| asset_key(asset) == record.key)
+        });
         if !says {
             refuse!(StaleSequence, "the gateway record of {} does not say so", record.provider);
         }

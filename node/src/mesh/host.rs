@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::identity::{
-    Anchors, Directory, GatewayRecord, SignedCertificate, SignedGatewayRecord, SignedRevocation,
-    SignedRotation, VerifiedCertificate, VerifiedRevocation, VerifiedRotation,
+    Anchors, Dealing, Directory, GatewayRecord, SignedCertificate, SignedGatewayRecord,
+    SignedRevocation, SignedRotation, VerifiedCertificate, VerifiedRevocation, VerifiedRotation,
 };
 use quadrille_protocol::log::Evidence;
 use quadrille_protocol::refuse;
-use quadrille_protocol::types::{AssetPair, Domain, Time, Uai};
+use quadrille_protocol::types::{AssetPair, Domain, Time, Ubi};
 use tokio::sync::mpsc;
 
 use super::ask::{Answer, Question};
@@ -57,6 +57,17 @@ pub struct MemberDocuments {
     pub rotations: Vec<SignedRotation>,
 }
 
+/// What a gateway record says of what its domain deals in, and with whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The ledger that payments pass through; none when nothing is passed on.
+    pub transit: Option<Ubi>,
+    /// Whether it is said with whom there are correspondent ledgers.
+    pub named: bool,
+    /// What is dealt in: as much of it as fits is said.
+    pub dealings: Vec<Dealing>,
+}
+
 /// The node as the mesh sees it.
 #[async_trait]
 pub trait Host: Send + Sync + 'static {
@@ -81,8 +92,8 @@ pub trait Host: Send + Sync + 'static {
     fn sign_gateway(&self, record: &GatewayRecord) -> Result<SignedGatewayRecord, Refusal>;
     /// The epoch of the key that signs now.
     fn epoch(&self) -> quadrille_protocol::types::Epoch;
-    /// Assets that we deal in, for the gateway record and provider records.
-    fn services(&self) -> Vec<Uai>;
+    /// What our gateway record is to say of what we deal in.
+    fn published(&self) -> Published;
     /// How we stand to a member.
     fn standing(&self, domain: &Domain) -> Standing;
     /// Domains that we want a session with.

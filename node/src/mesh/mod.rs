@@ -303,6 +303,12 @@ impl MeshHandle {
         receiver.await.map_err(|_| stopped())?
     }
 
+    /// The gateway records that are known here, verified.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<VerifiedGatewayRecord> {
+        self.inner.shared.roster.records()
+    }
+
     /// Looks up which members deal in an asset, by their own signed word.
     ///
     /// # Errors

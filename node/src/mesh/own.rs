@@ -1,4 +1,5 @@
-//! Our own gateway record: where we listen, signed anew before it expires.
+//! Our own gateway record: where we listen and what we deal in, signed anew before it expires
+//! and when what it says has changed.
 //!
 //! Its sequence is the time of its signature in milliseconds, so that it rises over restarts
 //! without a file of its own. A clock that has gone back makes peers refuse us (`Q-1206`) until
@@ -11,9 +12,10 @@ use libp2p::{Multiaddr, PeerId};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{Address, GatewayPeer, GatewayRecord, SignedGatewayRecord};
 use quadrille_protocol::limits;
-use quadrille_protocol::types::{Bounded, Duration, Epoch, Time, Uai};
+use quadrille_protocol::types::{Bounded, Duration, Epoch, Time};
 use tokio::sync::watch;
 
+use super::host::Published;
 use super::shared::Shared;
 
 /// How long after a failure it is tried again.
@@ -26,7 +28,7 @@ pub struct Own {
     addresses: watch::Sender<Vec<Multiaddr>>,
     signed: watch::Sender<Option<SignedGatewayRecord>>,
     sequence: u64,
-    services: Vec<Uai>,
+    published: Published,
     epoch: Epoch,
     /// When it is to be signed anew.
     due: Time,
@@ -54,7 +56,7 @@ impl Own {
             addresses,
             signed,
             sequence: 0,
-            services: Vec::new(),
+            published: Published::default(),
             epoch: Epoch(0),
             due: Time(0),
             failed: None,
@@ -85,7 +87,7 @@ impl Own {
         }
         shared.host.now() >= self.due
             || shared.host.epoch() != self.epoch
-            || services(shared) != self.services
+            || shared.host.published() != self.published
     }
 
     /// Signs it anew. When that fails the old one stands and it is tried again a little later.
@@ -120,7 +122,7 @@ impl Own {
         };
         addresses.truncate(limits::GATEWAY_ADDRESSES);
         let sequence = now.0.max(self.sequence.saturating_add(1));
-        let (epoch, services) = (host.epoch(), services(shared));
+        let (epoch, published) = (host.epoch(), host.published());
         let record = GatewayRecord {
             network: host.anchors().network.clone(),
             domain: host.domain().clone(),
@@ -129,21 +131,17 @@ impl Own {
             addresses: Bounded::new(addresses)?,
             sequence,
             expires: now.after(life),
-            services: Bounded::new(services.clone())?,
+            transit: published.transit,
+            correspondents: None,
+            services: Bounded::default(),
         };
+        let record = record.dealing(&published.dealings, published.named);
         let signed = host.sign_gateway(&record)?;
         self.sequence = sequence;
         self.epoch = epoch;
-        self.services = services;
+        self.published = published;
         self.due = now.after(Duration(life.0 / 3));
         self.signed.send_replace(Some(signed));
         Ok(())
     }
-}
-
-/// What we say that we deal in: as much as fits.
-fn services(shared: &Shared) -> Vec<Uai> {
-    let mut services = shared.host.services();
-    services.truncate(limits::GATEWAY_SERVICES);
-    services
 }

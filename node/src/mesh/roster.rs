@@ -95,6 +95,11 @@ impl Roster {
         self.inner().gateways.get(domain).map(|gateway| gateway.record.clone())
     }
 
+    /// Every record that is known.
+    pub fn records(&self) -> Vec<VerifiedGatewayRecord> {
+        self.inner().gateways.values().map(|gateway| gateway.record.clone()).collect()
+    }
+
     /// Whether the domain's node keeps ledgers, as far as it has said.
     pub fn feeds(&self, domain: &Domain) -> bool {
         self.inner().gateways.get(domain).is_some_and(|gateway| gateway.feeds == Some(true))
@@ -145,7 +150,7 @@ impl Roster {
         let inner = self.inner();
         let gateways = inner.gateways.iter();
         gateways
-            .filter(|(_, gateway)| gateway.record.record().services.contains(uai))
+            .filter(|(_, gateway)| gateway.record.record().assets().any(|asset| asset == uai))
             .map(|(domain, _)| domain.clone())
             .collect()
     }

@@ -20,18 +20,20 @@ use quadrille_protocol::log::{
     Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::market::{OfferNotice, verify_live};
-use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time, Uai};
+use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time};
 use quadrille_protocol::validator::{Command, Input, Message};
 use tokio::sync::mpsc;
 
 use super::answers::Answers;
 use super::book::OwnBook;
 use super::rotations::OwnRotations;
+use crate::config::Correspondents;
 use crate::engine::{Clock, Engine};
 use crate::feeds::Feeds;
 use crate::mesh::ask::{Answer, Question};
-use crate::mesh::host::{Acceptance, Host, LiveOffers, Standing};
+use crate::mesh::host::{Acceptance, Host, LiveOffers, Published, Standing};
 use crate::mesh::wire::Wire;
+use crate::payments::Opener;
 use crate::signer::Signer;
 
 /// Pairs that we say we want to hear of, at most.
@@ -53,6 +55,8 @@ pub struct NodeHost {
     /// Domains that the operator wants a session with, whatever the books say.
     wanted: Vec<Domain>,
     book: OwnBook,
+    correspondents: Correspondents,
+    opener: Opener,
     answers: Arc<Answers>,
 }
 
@@ -76,6 +80,10 @@ pub struct HostParts {
     pub wanted: Vec<Domain>,
     /// Our live offers, for late joiners.
     pub book: OwnBook,
+    /// What is told of our correspondent ledgers.
+    pub correspondents: Correspondents,
+    /// Opens what comes sealed to us.
+    pub opener: Opener,
     /// What we tell members that ask.
     pub answers: Arc<Answers>,
 }
@@ -94,6 +102,8 @@ impl NodeHost {
             rotations,
             wanted,
             book,
+            correspondents,
+            opener,
             answers,
         } = parts;
         Self {
@@ -107,6 +117,8 @@ impl NodeHost {
             revocations: Mutex::default(),
             wanted,
             book,
+            correspondents,
+            opener,
             answers,
         }
     }
@@ -160,7 +172,8 @@ impl NodeHost {
                 Some(_) | None => None,
             })
             .collect();
-        self.put(Input::Frame { frame: Box::new(frame), findings: Vec::new() }).await?;
+        let findings = self.opener.findings(&frame).await?;
+        self.put(Input::Frame { frame: Box::new(frame), findings }).await?;
         for signed in rotations {
             let directory = self.engine.directory();
             let verified = self.anchors.verify_rotation(&signed, &directory, &HybridSignatures)?;
@@ -247,8 +260,15 @@ impl Host for NodeHost {
         latest.map_or(Epoch(1), |(epoch, _)| epoch)
     }
 
-    fn services(&self) -> Vec<Uai> {
-        self.engine.relations().assets.clone()
+    fn published(&self) -> Published {
+        let relations = self.engine.relations();
+        let Correspondents { publish, conceal } = &self.correspondents;
+        let mut dealings = relations.dealings.clone();
+        for dealing in &mut dealings {
+            dealing.accepts.retain(|peer| !conceal.contains(peer));
+        }
+        let transit = relations.transit.filter(|_| *publish);
+        Published { transit, named: *publish, dealings }
     }
 
     fn standing(&self, domain: &Domain) -> Standing {

@@ -46,6 +46,7 @@ use crate::hooks::Hooks;
 use crate::index::{INDEX_QUEUE, Index, Indexer, Log};
 use crate::log_store::{LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
+use crate::payments::{Opener, PaymentParts, Payments};
 use crate::signer::Signer;
 use crate::telemetry::{Levels, Metrics};
 
@@ -184,6 +185,9 @@ impl Node {
             answer_to: setup.config.names.answer_to.clone(),
             life: quadrille_protocol::types::Duration(setup.config.names.life_ms),
         }));
+        let screening = Arc::new(setup.screening());
+        let opener =
+            Opener::new(engine.clone(), clock.clone(), setup.sealing_key(), screening.clone());
         let host = NodeHost::new(HostParts {
             answers: answers.clone(),
             engine: engine.clone(),
@@ -195,6 +199,8 @@ impl Node {
             rotations,
             wanted: setup.wanted.clone(),
             book: OwnBook::new(index, evidence.clone()),
+            correspondents: setup.config.correspondents.clone(),
+            opener,
         });
         let seed = *setup.gateway_seed();
         let mesh = Mesh::start(setup.mesh.clone(), seed, Arc::new(host)).await?;
@@ -210,12 +216,21 @@ impl Node {
         )?;
         metrics::hooks(&metrics, &hooks);
         let names = Names::new(engine.clone(), mesh.clone(), clock.clone(), answers);
+        let vault = Arc::new(setup.vault());
+        let payments = Payments::new(PaymentParts {
+            engine: engine.clone(),
+            mesh: mesh.clone(),
+            clock: clock.clone(),
+            vault: vault.clone(),
+            screening,
+        });
         let node = api::Node {
             core,
+            payer: Arc::new(payments),
             history,
             hooks,
             mesh: Arc::new(ports::MeshPort { mesh: mesh.clone(), clock, names: Arc::new(names) }),
-            vault: Arc::new(setup.vault()),
+            vault,
             tokens: Arc::new(Tokens::new(setup.layout.tokens())),
             metrics: metrics.clone(),
             levels,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::identity::{GatewayRecord, Service};
 use quadrille_protocol::ledger::AssetProfile;
 use quadrille_protocol::payment::name::NameQuestion;
 use quadrille_protocol::types::{Domain, Uai};
 
 use super::names::Names;
-use crate::api::dto::{Connection, GatewayView};
+use crate::api::dto::{Connection, GatewayView, ServiceView};
 use crate::api::ports::{Mesh, MeshPeer, Resolved};
 use crate::engine::Clock;
 use crate::mesh::ask::{Answer, Owing, Question};
@@ -64,7 +65,9 @@ impl Mesh for MeshPort {
             domain: record.domain.clone(),
             peer_id: peer.to_string(),
             addresses: record.addresses.iter().map(ToString::to_string).collect(),
-            services: record.services.iter().cloned().collect(),
+            services: record.services.iter().map(|service| service_view(record, service)).collect(),
+            transit: record.transit,
+            names_correspondents: record.correspondents.is_some(),
             sequence: record.sequence.to_string(),
             valid_until: record.expires,
         }))
@@ -89,6 +92,14 @@ impl Mesh for MeshPort {
 
     async fn profile(&self, asset: &Uai) -> Result<AssetProfile, Refusal> {
         self.names.profile(asset).await
+    }
+}
+
+fn service_view(record: &GatewayRecord, service: &Service) -> ServiceView {
+    ServiceView {
+        asset: service.asset.clone(),
+        fee: service.fee.map(Into::into),
+        accepts: record.accepted(service).cloned().collect(),
     }
 }
 

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::api::{ApiSettings, HolderPolicy, Rate};
 use crate::armour::{self, Kind};
+use crate::compliance::Screening;
 use crate::config::{Config, Layout};
 use crate::hooks::HookSettings;
 use crate::hooks::reach::Policy;
@@ -90,6 +91,18 @@ impl Setup {
     #[must_use]
     pub fn gateway_seed(&self) -> Zeroizing<[u8; 32]> {
         self.keys.gateway_seed.clone()
+    }
+
+    /// The bank's own rules for payments.
+    #[must_use]
+    pub fn screening(&self) -> Screening {
+        Screening::new(&self.config.compliance, &self.config.dir)
+    }
+
+    /// What opens payloads that are sealed to us.
+    #[must_use]
+    pub fn sealing_key(&self) -> SealingKey {
+        SealingKey::generate(&self.keys.sealing.to_bytes())
     }
 
     /// The signer over our keys, with its guard.

@@ -50,6 +50,9 @@ pub struct StoredOrder {
     pub expiry: Time,
     /// What is known of it.
     pub status: OrderStatus,
+    /// What is sent along with it, for the bank to pass on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enclosed: Option<serde_json::Value>,
     /// The signed order, hex of its canonical bytes.
     bytes: String,
 }
@@ -85,6 +88,8 @@ pub struct Draft<'a> {
     pub expiry: Time,
     /// What is ordered.
     pub action: Action,
+    /// What is to be sent along with it.
+    pub enclosed: Option<serde_json::Value>,
 }
 
 fn order_id(signed: &SignedOrder) -> OrderId {
@@ -145,6 +150,7 @@ impl Wallet {
             nonce,
             expiry: draft.expiry,
             status: OrderStatus::Sent,
+            enclosed: draft.enclosed.clone(),
             bytes: hex::encode(codec::encode(&signed)),
         };
         // The nonce is used up first: a crash in between costs a number, not an order.

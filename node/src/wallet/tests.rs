@@ -55,6 +55,7 @@ impl Purse {
             highest: None,
             expiry: EXPIRY,
             action: Action::Cancel { offer: OrderId([7; 32]) },
+            enclosed: None,
         }
     }
 
@@ -176,6 +177,7 @@ fn no_two_orders_have_one_nonce_also_when_signed_at_once() {
                     highest: None,
                     expiry: EXPIRY,
                     action,
+                    enclosed: None,
                 };
                 wallet.sign(&draft, &key).unwrap().nonce
             })

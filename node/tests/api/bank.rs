@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use quadrille_node::api::dto::{Connection, GatewayView};
-use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer, Resolved};
+use quadrille_node::api::ports::{Core, History, Look, Mesh, MeshPeer, Payer, Resolved};
 use quadrille_node::api::tokens::{self, Role, Tokens};
 use quadrille_node::api::{ApiSettings, Node, Server};
 use quadrille_node::engine::{Answer, EngineError, SystemClock};
@@ -18,15 +18,19 @@ use quadrille_node::hooks::{HookSettings, Hooks};
 use quadrille_node::index::{BatchSource, Index};
 use quadrille_node::log_store::SealedBatch;
 use quadrille_node::mesh::ask::Owing;
+use quadrille_node::payments::Enclosed;
 use quadrille_node::telemetry::{Format, Levels, Metrics, subscriber};
 use quadrille_node::vault::Vault;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::ledger::{AssetProfile, SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{
+    AssetProfile, Payment, SignedOpening, SignedOrder, VerifiedOrder,
+};
 use quadrille_protocol::log::Evidence;
 use quadrille_protocol::payment::name::{Found, NameQuestion, NameRecord, NameStatus};
+use quadrille_protocol::payment::{Plan, Wanted as PathWanted, Way};
 use quadrille_protocol::settlement::agreement::Account;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Command, Input};
@@ -134,17 +138,32 @@ impl FakeCore {
     }
 }
 
-#[async_trait]
-impl Core for FakeCore {
-    async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
+impl FakeCore {
+    fn verified(&self, order: SignedOrder) -> Result<VerifiedOrder, Refusal> {
         let index = &self.memories[self.bank].index;
         let key = |id: &KeyId| index.key(id).unwrap();
         let unknown = || Refusal::new(quadrille_protocol::error::Code::WrongKey, "no such key");
         let first = key(&order.key).ok_or_else(unknown)?;
         let second = order.second.as_ref().and_then(|(id, _)| key(id));
         let network: Network = "test-net".parse().unwrap();
-        let verified = order.verify(&network, &first, second.as_ref(), &HybridSignatures)?;
-        self.request(|request| Input::Order { request, order: Box::new(verified) }).await
+        order.verify(&network, &first, second.as_ref(), &HybridSignatures)
+    }
+}
+
+#[async_trait]
+impl Core for FakeCore {
+    fn domain(&self) -> Domain {
+        self.world.lock().unwrap().net.banks[self.bank].validator.state().domain.clone()
+    }
+
+    async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
+        let order = Box::new(self.verified(order)?);
+        self.request(|request| Input::Order { request, order }).await
+    }
+
+    async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {
+        let (order, plan) = (Box::new(self.verified(order)?), Box::new(plan));
+        self.request(|request| Input::Pay { request, order, plan }).await
     }
 
     async fn open(&self, opening: SignedOpening) -> Result<Answer, EngineError> {
@@ -164,6 +183,20 @@ impl Core for FakeCore {
         let market = self.world.lock().unwrap();
         look(&market.net.banks[self.bank].validator);
         Ok(())
+    }
+}
+
+/// Every payment goes from bank to bank.
+struct FakePayer;
+
+#[async_trait]
+impl Payer for FakePayer {
+    async fn ways(&self, _: PathWanted) -> Result<Vec<Way>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn plan(&self, _: Ubi, payment: &Payment, _: Enclosed) -> Result<Plan, Refusal> {
+        Ok(Plan::direct(payment))
     }
 }
 
@@ -297,6 +330,7 @@ impl Town {
                 core,
                 history,
                 hooks,
+                payer: Arc::new(FakePayer),
                 mesh: Arc::new(FakeMesh(domains[1 - bank].clone())),
                 vault: Arc::new(Vault::new(
                     folder.path().join(format!("vault-{bank}")),

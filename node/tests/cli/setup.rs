@@ -141,11 +141,11 @@ fn trade_alone(bank: &Bank, api: &str) {
     assert!(shown.contains("39.40 EUR:bank-a.example free"), "{shown}");
     assert!(shown.contains("900 BOND:bank-a.example free, 60 BOND"), "{shown}");
     run(&["offer", "cancel", id, "--ledger", "alice@bank-a.example"]).good();
-    let too_much = ["pay", "1000 EUR", "--to", &alice, "--ledger", "bob@bank-a.example"];
+    let too_much = ["pay", &alice, "1000", "EUR", "--ledger", "bob@bank-a.example"];
     let refused = run(&too_much);
     assert_eq!(refused.exit, 1, "{refused:?}");
     assert!(refused.err.contains("Q-1405"), "{refused:?}");
-    run(&["pay", "10.60 EUR", "--to", &alice, "--ledger", "bob@bank-a.example"]).good();
+    run(&["pay", &alice, "10.60", "EUR", "--ledger", "bob@bank-a.example"]).good();
     let shown = run(&["ledger", "show", &alice]).good();
     assert!(shown.contains("50.00 EUR:bank-a.example free"), "{shown}");
     assert!(shown.contains("960 BOND:bank-a.example free, 0 BOND"), "{shown}");

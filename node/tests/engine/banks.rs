@@ -1,6 +1,5 @@
 //! Banks with a log, an index, a signer and an engine each, and channels for sessions.
 
-use quadrille_protocol::types::{Bounded, Country, Hash};
 use std::future::Future;
 use std::io;
 use std::num::NonZeroU32;
@@ -9,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration as Span;
 
-use quadrille_node::config::AnswerTo;
+use quadrille_node::compliance::Screening;
+use quadrille_node::config::Config;
 use quadrille_node::engine::{self, Clock, End, Engine, Parts, QUEUE, Running, SystemClock};
 use quadrille_node::evidence::Evidences;
 use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Log, Order as Direction};
@@ -17,6 +17,7 @@ use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
 use quadrille_node::mesh::ask::{Answer, Question};
 use quadrille_node::mesh::host::Host;
+use quadrille_node::payments::Opener;
 use quadrille_node::runtime::{
     AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
 };
@@ -24,6 +25,7 @@ use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
+use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::identity::{
@@ -213,15 +215,21 @@ impl Bank {
             verify_workers: 2,
         })
         .unwrap();
+        let key = SealingKey::generate(&[7; 32]);
+        let rules = Config::defaults(Path::new("")).compliance;
+        let screening = Arc::new(Screening::new(&rules, Path::new("")));
+        let opener = Opener::new(running.engine.clone(), clock.clone(), key, screening);
+        let names = Config::defaults(Path::new("")).names;
         let answers = Arc::new(Answers::new(AnswerParts {
             engine: running.engine.clone(),
             index: index.clone(),
             signer: signer.clone(),
             clock: clock.clone(),
-            answer_to: AnswerTo::Trusted,
-            life: Duration(60_000),
+            answer_to: names.answer_to,
+            life: Duration(names.life_ms),
         }));
         let host = NodeHost::new(HostParts {
+            answers,
             engine: running.engine.clone(),
             feeds: running.feeds.clone(),
             anchors: self.anchors.clone(),
@@ -236,7 +244,8 @@ impl Bank {
             ),
             wanted: vec![],
             book: OwnBook::new(index.clone(), evidence),
-            answers,
+            opener,
+            correspondents: Config::defaults(Path::new("")).correspondents,
         });
         let host = Arc::new(host);
         self.running = Some(Up { running, host, index, indexer, log: reader, signer: local });

@@ -1,8 +1,13 @@
 //! Gateway records and providers over Kademlia.
 
+use std::collections::BTreeSet;
+
 use quadrille_node::mesh::MeshConfig;
+use quadrille_node::mesh::host::Published;
 use quadrille_protocol::error::Code;
-use quadrille_protocol::types::Bounded;
+use quadrille_protocol::identity::Dealing;
+use quadrille_protocol::payment::Fee;
+use quadrille_protocol::types::{Amount, Ubi};
 
 use crate::gossip::asset;
 use crate::support::*;
@@ -11,7 +16,13 @@ use crate::support::*;
 async fn a_gateway_is_found_and_dialled_over_a_third_node() {
     let world = World::new();
     let (a, b, c) = (world.host("a", 1), world.host("b", 2), world.host("c", 3));
-    c.state.lock().unwrap().services = vec![asset("EUR")];
+    let dealing = Dealing {
+        asset: asset("EUR"),
+        fee: Some(Fee { flat: Amount::new(5), ppm: 100 }),
+        accepts: BTreeSet::from([domain("a"), domain("b")]),
+    };
+    c.state.lock().unwrap().published =
+        Published { transit: Some(Ubi([7; 32])), named: true, dealings: vec![dealing.clone()] };
     let mesh_b = start(&b, 2, config()).await;
     let mesh_a = start(&a, 1, knowing(&[(&b, &mesh_b)])).await;
     let mesh_c = start(&c, 3, knowing(&[(&b, &mesh_b)])).await;
@@ -26,7 +37,10 @@ async fn a_gateway_is_found_and_dialled_over_a_third_node() {
     }
     let record = found.unwrap().record().clone();
     assert_eq!(record.domain, domain("c"));
-    assert_eq!(record.services, Bounded::new(vec![asset("EUR")]).unwrap());
+    assert_eq!(record.transit, Some(Ubi([7; 32])));
+    assert_eq!((&record.services[0].asset, record.services[0].fee), (&dealing.asset, dealing.fee));
+    let accepted: BTreeSet<_> = record.accepted(&record.services[0]).cloned().collect();
+    assert_eq!(accepted, dealing.accepts);
     let ports: Vec<String> = mesh_c.listen_addresses().iter().map(ToString::to_string).collect();
     assert_eq!(record.addresses[0].as_str(), ports[0]);
     // Wanted from now on: a dials c with what it found.

@@ -75,6 +75,8 @@ impl Rogue {
             addresses: Bounded::default(),
             sequence: 1,
             expires: Time::MAX,
+            transit: None,
+            correspondents: None,
             services: Bounded::default(),
         };
         let signed = host.sign_gateway(&record).unwrap();

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use quadrille_node::mesh::ask::{Answer, Question};
-use quadrille_node::mesh::host::{Acceptance, Host, LiveOffers, MemberDocuments, Standing};
+use quadrille_node::mesh::host::{
+    Acceptance, Host, LiveOffers, MemberDocuments, Published, Standing,
+};
 use quadrille_node::mesh::wire::Wire;
 use quadrille_node::mesh::{Mesh, MeshConfig, MeshHandle, Timing};
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
@@ -19,7 +21,7 @@ use quadrille_protocol::identity::{
     SignedRotation, SuitePolicy, VerifiedCertificate, VerifiedRevocation, VerifiedRotation,
 };
 use quadrille_protocol::log::Evidence;
-use quadrille_protocol::types::{AssetPair, Bounded, Domain, Epoch, Height, Network, Time, Uai};
+use quadrille_protocol::types::{AssetPair, Bounded, Domain, Epoch, Height, Network, Time};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Long enough for a loaded machine; only a failing test waits for it.
@@ -156,7 +158,7 @@ pub struct State {
     pub out: BTreeMap<Domain, mpsc::Sender<Wire>>,
     pub wanted: Vec<Domain>,
     pub pairs: Vec<AssetPair>,
-    pub services: Vec<Uai>,
+    pub published: Published,
     pub revocations: Vec<SignedRevocation>,
     pub refuse: Option<Code>,
     pub notices: Vec<Evidence>,
@@ -288,8 +290,8 @@ impl Host for TestHost {
         Epoch(u32::try_from(self.keys.lock().unwrap().len()).unwrap())
     }
 
-    fn services(&self) -> Vec<Uai> {
-        self.state.lock().unwrap().services.clone()
+    fn published(&self) -> Published {
+        self.state.lock().unwrap().published.clone()
     }
 
     fn standing(&self, _: &Domain) -> Standing {

@@ -383,6 +383,14 @@ codes! {
     2607 EnclosureUnopened "enclosed data were not opened", "Send the payment again.";
     2608 EnclosureDiffers "enclosed data are not those that were agreed upon",
         "Seal again just what the agreement names.";
+    2621 NoPathTrust "no path: a bank at its end is trusted by nobody, or trusts nobody",
+        "That bank must agree on a credit limit with another one for the asset.";
+    2622 NoPath "no path from the payer's bank to the payee's", "Pay in another asset, or elsewhere.";
+    2623 PathTooLong "no path with few enough banks", "Pay in another asset, or elsewhere.";
+    2624 NoFittingOffer "no path whose offers give just this amount",
+        "Try another amount, or wait for other offers.";
+    2625 PathTooDear "every path costs more than the payer allows",
+        "Allow what the message says, or wait for a better price.";
 
     2701 BooksDiffer "our books and this peer's differ",
         "See `quadrille positions`; find the difference with the peer, then explain the break.";

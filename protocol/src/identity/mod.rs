@@ -32,7 +32,7 @@ pub use certificate::{
     Certificate, Endorsement, Issuer, Role, SignedCertificate, VerifiedCertificate,
 };
 pub use directory::{Change, Directory, KeyRecord, Member, Origin, Revoked};
-pub use gateway::{GatewayRecord, SignedGatewayRecord, VerifiedGatewayRecord};
+pub use gateway::{Dealing, GatewayRecord, Service, SignedGatewayRecord, VerifiedGatewayRecord};
 pub use lei::Lei;
 pub use revocation::{Revocation, RevocationReason, SignedRevocation, VerifiedRevocation};
 pub use rotation::{Rotation, SignedRotation, VerifiedRotation};

@@ -409,11 +409,11 @@ impl Record {
         matches!(tag(bytes), Some(1..=3))
     }
 
-    /// Whether these are the bytes of a credit limit, an asset, a suspension or its end, told by
-    /// their tag.
+    /// Whether these are the bytes of a credit limit, an asset, a transit ledger or its fee, a
+    /// suspension or its end, told by their tag.
     #[must_use]
     pub fn changes_relations(bytes: &[u8]) -> bool {
-        matches!(tag(bytes), Some(4 | 5 | 18 | 19))
+        matches!(tag(bytes), Some(4 | 5 | 7 | 18 | 19 | 25))
     }
 
     /// The lock that this record proves when `domain` said it. An agreement and an appointment

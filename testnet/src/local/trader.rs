@@ -67,7 +67,10 @@ impl Trader {
     }
 
     /// Signs an order under `id`, writes it down and sends it.
-    async fn order(&self, id: &str, action: Action) -> Result<OrderId, Refusal> {
+    ///
+    /// # Errors
+    /// What the bank refuses; `Q-2209` when it is not there.
+    pub async fn order(&self, id: &str, action: Action) -> Result<OrderId, Refusal> {
         // More than once: the bank may have been restarted, and the first question then goes into
         // a connection that is gone.
         let what = format!("{} answers about the ledger of {}", self.bank, self.name);
@@ -80,6 +83,7 @@ impl Trader {
             highest: Some(view.highest_nonce),
             expiry: now()?.after(ORDER_LIFE),
             action,
+            enclosed: None,
         };
         let stored = self.wallet.sign(&draft, &self.key)?;
         match self.client.order(&stored.signed()?).await {

@@ -23,6 +23,7 @@ mod ledgers;
 mod market;
 mod names;
 mod node;
+mod payments;
 mod peers;
 mod positions;
 mod settlements;
@@ -42,9 +43,13 @@ pub use names::{
     IdentityReceipt, IdentityView, NameView, NewLedger, TravelRuleView, TravelThreshold,
 };
 pub use node::{CheckpointView, LogHead, LogLevel, NotReady, RecoveryView, Status};
+pub use payments::{
+    CorrespondentsView, NewPayment, PathBy, PathLegView, PathView, PaymentState, PaymentTermsView,
+    PaymentView, RefusalView, TransitLedger, TryView,
+};
 pub use peers::{
-    Connection, ExposureView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
-    TrustLimit, TrustLine,
+    Connection, ExposureView, FeeView, FeedView, GatewayView, MemberView, PeerStanding, PeerView,
+    ServiceView, TrustLimit, TrustLine,
 };
 pub use positions::{
     BreakView, CycleView, Explanation, NettingRequest, NettingSwitch, NettingView, PositionView,

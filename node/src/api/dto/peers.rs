@@ -1,6 +1,7 @@
 //! Peers, trust and members.
 
-use quadrille_protocol::types::{Amount, Domain, Epoch, Sequence, Time, Uai};
+use quadrille_protocol::payment::Fee;
+use quadrille_protocol::types::{Amount, Domain, Epoch, Sequence, Time, Uai, Ubi};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -139,6 +140,43 @@ pub struct MemberView {
     pub revoked: bool,
 }
 
+/// What a domain says that it does with one asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceView {
+    /// The asset.
+    #[schema(value_type = String)]
+    pub asset: Uai,
+    /// What it asks for passing a payment on; `null` when it passes none on.
+    pub fee: Option<FeeView>,
+    /// Whose obligations it accepts.
+    #[schema(value_type = Vec<String>)]
+    pub accepts: Vec<Domain>,
+}
+
+/// What is asked for passing a payment on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeeView {
+    /// The part that does not depend on the amount, in minor units.
+    #[schema(value_type = String)]
+    pub flat: Amount,
+    /// The share, in millionths of what is passed on.
+    #[serde(default)]
+    pub ppm: u32,
+}
+
+impl From<Fee> for FeeView {
+    fn from(fee: Fee) -> Self {
+        Self { flat: fee.flat, ppm: fee.ppm }
+    }
+}
+
+impl From<FeeView> for Fee {
+    fn from(view: FeeView) -> Self {
+        Self { flat: view.flat, ppm: view.ppm }
+    }
+}
+
 /// Where a domain's gateway is, as the domain signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GatewayView {
@@ -149,9 +187,13 @@ pub struct GatewayView {
     pub peer_id: String,
     /// Its addresses (multiaddresses).
     pub addresses: Vec<String>,
+    /// The ledger that payments pass through; `null` when the domain says of none.
+    #[schema(value_type = Option<String>)]
+    pub transit: Option<Ubi>,
+    /// Whether the domain says with whom it keeps correspondent ledgers.
+    pub names_correspondents: bool,
     /// The assets that the domain says it deals in.
-    #[schema(value_type = Vec<String>)]
-    pub services: Vec<Uai>,
+    pub services: Vec<ServiceView>,
     /// The record's number; the highest counts.
     pub sequence: String,
     /// Until when the record is valid.

@@ -9,8 +9,9 @@ use axum::{Extension, Json};
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::{Tag, hash};
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::ledger::{Order, SignedOrder};
+use quadrille_protocol::ledger::{Action, Order, SignedOrder};
 use quadrille_protocol::limits;
+use quadrille_protocol::payment::Plan;
 use quadrille_protocol::types::{AssetPair, OrderId, Uai, Ubi};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -26,6 +27,7 @@ use super::Wanted;
 use crate::engine::EngineError;
 use crate::evidence::armour;
 use crate::index;
+use crate::payments::Enclosed;
 
 /// Hands in a holder's signed order: offer, take, cancel, pay, redeem, amend, rotate-key, close.
 ///
@@ -39,29 +41,68 @@ pub(in super::super) async fn post_order(
     Extension(bearer): Extension<Bearer>,
     Body(signed): Body<SignedBytes>,
 ) -> Answered<(StatusCode, Json<Receipt>)> {
+    let signed = codec::decode::<SignedOrder, BODY_BYTES>(&signed.decoded()?)?;
+    hand_in(&api, &bearer, signed, Enclosed::nothing()).await
+}
+
+/// Has an order decided; one that pays somebody at another bank with a plan for it.
+pub(super) async fn hand_in(
+    api: &Shared,
+    bearer: &Bearer,
+    signed: SignedOrder,
+    enclosed: Enclosed,
+) -> Answered<(StatusCode, Json<Receipt>)> {
     let slow = |code, wait| ApiError::new(code, "").after(wait);
     let taken = api.orders.take(&bearer.id, Instant::now());
     taken.map_err(|wait| slow(Code::TooManyOrders, wait))?;
-    let signed = codec::decode::<SignedOrder, BODY_BYTES>(&signed.decoded()?)?;
     let order = codec::decode::<Order, { limits::ORDER_BYTES }>(&signed.order)?;
     let (ledger, id) = (order.ledger, OrderId(hash(Tag::Order, &[&signed.order]).0));
     let room = api.refused.check(&ledger, Instant::now());
     room.map_err(|wait| slow(Code::TooManyRefused, wait))?;
     if let Err(refusal) = api.settings.holders.check_action(&order.action) {
         // One that was accepted when the bank granted more stays accepted.
-        let known = repeated(&api, id).await?;
-        if known.height.is_some() {
-            return Ok((StatusCode::ACCEPTED, Json(known)));
-        }
-        return Err(refusal.into());
+        return accepted_before(api, id, refusal).await;
     }
-    let answered = match api.node.core.order(signed).await {
-        Ok(answer) if answer.accepted.repeated => repeated(&api, id).await?,
+    let decided = match plan_for(api, &order, enclosed).await {
+        Ok(None) => api.node.core.order(signed).await,
+        Ok(Some(plan)) => api.node.core.pay(signed, plan).await,
+        // A payment that was accepted when there was a way stays accepted.
+        Err(refusal) => return accepted_before(api, id, refusal).await,
+    };
+    let answered = match decided {
+        Ok(answer) if answer.accepted.repeated => repeated(api, id).await?,
         Ok(answer) => receipt(answer),
-        Err(EngineError::Refused(refusal)) => refused(&api, ledger, id, refusal).await?,
+        Err(EngineError::Refused(refusal)) => refused(api, ledger, id, refusal).await?,
         Err(error) => return Err(error.into()),
     };
     Ok((StatusCode::ACCEPTED, Json(answered)))
+}
+
+/// What is refused now may be an order that was accepted before: then it stays accepted.
+async fn accepted_before(
+    api: &Shared,
+    id: OrderId,
+    refusal: Refusal,
+) -> Answered<(StatusCode, Json<Receipt>)> {
+    let known = repeated(api, id).await?;
+    match known.height.is_some() {
+        true => Ok((StatusCode::ACCEPTED, Json(known))),
+        false => Err(refusal.into()),
+    }
+}
+
+/// The plan for an order that pays somebody at another bank; none for any other order.
+async fn plan_for(
+    api: &Shared,
+    order: &Order,
+    enclosed: Enclosed,
+) -> Result<Option<Plan>, Refusal> {
+    let Action::Pay(payment) = &order.action else { return Ok(None) };
+    let own = api.node.core.domain();
+    if payment.to.domain == own {
+        return Ok(None);
+    }
+    api.node.payer.plan(order.ledger, payment, enclosed).await.map(Some)
 }
 
 /// The receipt of an order that was accepted before.

@@ -5,11 +5,13 @@
 mod event;
 mod market;
 mod outlook;
+mod payment;
 mod settlement;
 
 pub(crate) use event::event;
 pub(super) use market::{book_entry, offer, order};
 pub(super) use outlook::{RECOVERING, outlook};
+pub(super) use payment::{Known as KnownPayment, path, payment};
 pub(super) use settlement::{settlement, settlement_summary};
 
 use quadrille_protocol::error::{Code, Refusal};

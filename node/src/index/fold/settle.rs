@@ -234,14 +234,21 @@ impl Fold<'_> {
         self.step(id, step, &own, None, at)?;
         let Some(row) = self.settlement(id)? else { return Ok(()) };
         for order in orders_of(&row, &own) {
-            let state = if settled { OrderState::Settled(*id) } else { OrderState::Refunded(*id) };
             self.change_order(&order, |row| {
-                // An offer outlives its settlements: it ends when it is filled or closed.
-                if row.kind != Some(OrderKind::Offer) {
-                    row.state = state;
-                    row.changed = at.place();
-                    row.changed_time = at.time;
-                }
+                let state = match (row.kind, settled) {
+                    // An offer outlives its settlements: it ends when it is filled or closed.
+                    (Some(OrderKind::Offer), _) => return,
+                    // A payment takes its next way, or is ended by a record of its own.
+                    (Some(OrderKind::Pay), false) if row.state != OrderState::Settling(*id) => {
+                        return;
+                    }
+                    (Some(OrderKind::Pay), false) => OrderState::Open,
+                    (_, true) => OrderState::Settled(*id),
+                    (_, false) => OrderState::Refunded(*id),
+                };
+                row.state = state;
+                row.changed = at.place();
+                row.changed_time = at.time;
             })?;
         }
         if !row.is_final() {

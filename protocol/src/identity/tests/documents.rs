@@ -28,6 +28,8 @@ fn documents() -> (World, [(Vec<u8>, Verifies); 5]) {
         addresses: Bounded::new(vec!["/ip4/127.0.0.1/tcp/7000".parse().unwrap()]).unwrap(),
         sequence: 5,
         expires: Time(2_500),
+        transit: None,
+        correspondents: None,
         services: Bounded::default(),
     };
     let gateway = SignedGatewayRecord::assemble(&gateway, sign(&key(1), gateway.to_sign()));

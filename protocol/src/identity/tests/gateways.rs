@@ -1,6 +1,8 @@
 use super::*;
 use crate::limits;
+use crate::payment::Fee;
 use crate::types::{Hash, Uai};
+use std::collections::BTreeSet;
 
 fn record() -> GatewayRecord {
     let address = |text: &str| text.parse().unwrap();
@@ -12,8 +14,14 @@ fn record() -> GatewayRecord {
         addresses: Bounded::new(vec![address("/dns4/gw.a.example/tcp/7000")]).unwrap(),
         sequence: 5,
         expires: Time(2_500),
-        services: Bounded::new(vec![asset(0)]).unwrap(),
+        transit: None,
+        correspondents: None,
+        services: Bounded::new(vec![service(0)]).unwrap(),
     }
+}
+
+fn service(number: u8) -> Service {
+    Service { asset: asset(number), fee: None, accepts: 0 }
 }
 
 fn asset(number: u8) -> Uai {
@@ -96,7 +104,7 @@ fn a_record_fits_the_table_or_is_refused() {
     let hybrid = SecretKey::generate(Suite::HybridMlDsa65, &[1; 32]);
     let mut world = World::new();
     world.admit(&world.authority_signed(&certificate("a.example", &hybrid))).unwrap();
-    let services = (0..limits::GATEWAY_SERVICES).map(|it| asset(u8::try_from(it).unwrap()));
+    let services = (0..limits::GATEWAY_SERVICES).map(|it| service(u8::try_from(it).unwrap()));
     let full = GatewayRecord { services: Bounded::new(services.collect()).unwrap(), ..record() };
     let fitting = signed(&full, &hybrid);
     assert!(fitting.to_bytes().len() <= limits::DIRECTORY_RECORD_BYTES);
@@ -168,4 +176,53 @@ fn peers_are_ed25519_identity_multihashes() {
     }
     refused(Code::BadAddress, GatewayPeer::from_multihash(&bytes[..37]));
     refused(Code::BadAddress, GatewayPeer::from_multihash(&[bytes.as_slice(), &[0]].concat()));
+}
+
+fn dealing(number: u8, peers: usize) -> Dealing {
+    let accepts = (0..peers).map(|it| domain(&format!("correspondent-bank-{it:03}.example")));
+    Dealing { asset: asset(number), fee: Some(Fee::default()), accepts: accepts.collect() }
+}
+
+#[test]
+fn a_record_says_whose_obligations_are_accepted_in_what() {
+    let only_b = Dealing { accepts: [domain("b.example")].into(), ..dealing(1, 0) };
+    let both = Dealing {
+        fee: None,
+        accepts: [domain("c.example"), domain("b.example")].into(),
+        ..dealing(2, 0)
+    };
+    let said = record().dealing(&[both.clone(), only_b.clone()], true);
+    let [first, second] = &said.services[..] else { panic!("{said:?}") };
+    assert_eq!((&first.asset, first.fee), (&both.asset, None));
+    assert_eq!(said.accepted(first).cloned().collect::<BTreeSet<_>>(), both.accepts);
+    assert_eq!((&second.asset, second.fee), (&only_b.asset, only_b.fee));
+    assert_eq!(said.accepted(second).cloned().collect::<BTreeSet<_>>(), only_b.accepts);
+
+    let silent = record().dealing(&[both, only_b], false);
+    assert_eq!(silent.correspondents, None);
+    assert!(silent.services.iter().all(|it| it.fee.is_none() && it.accepts == 0));
+    assert_eq!(silent.assets().count(), 2, "what it deals in is said all the same");
+}
+
+#[test]
+fn as_many_correspondents_are_named_as_fit_with_the_signature() {
+    let hybrid = SecretKey::generate(Suite::HybridMlDsa65, &[1; 32]);
+    let count = u8::try_from(limits::GATEWAY_SERVICES).unwrap();
+    let dealings: Vec<Dealing> = (0..count).map(|it| dealing(it, 200)).collect();
+    let long = format!("/dns/{}/tcp/7000", vec!["x".repeat(57); 4].join("."));
+    let addresses = |count| Bounded::new(vec![long.parse().unwrap(); count]).unwrap();
+    let mut named = Vec::new();
+    for count in [1, 8, 16] {
+        let said =
+            GatewayRecord { addresses: addresses(count), ..record() }.dealing(&dealings, true);
+        let signed = SignedGatewayRecord::assemble(&said, sign(&hybrid, said.to_sign())).unwrap();
+        assert!(signed.to_bytes().len() <= limits::DIRECTORY_RECORD_BYTES);
+        named.push((said.correspondents.clone().unwrap().len(), said.services.len()));
+        for service in &said.services {
+            assert_eq!(said.accepted(service).count(), said.correspondents.as_ref().unwrap().len());
+        }
+    }
+    assert!(named[0].0 > 20, "{named:?}");
+    assert!(named.windows(2).all(|pair| pair[0] >= pair[1]), "{named:?}");
+    assert_eq!(named[2].0, 0, "{named:?}");
 }

@@ -59,7 +59,12 @@ fn a_statement_is_told_from_every_other_record_by_its_tag() {
         assert_eq!(Record::changes_members(&bytes), members, "{}", record.kind());
         let relations = matches!(
             record,
-            Record::CreditLimit(_) | Record::Asset(_) | Record::Suspended(_) | Record::Lifted(_)
+            Record::CreditLimit(_)
+                | Record::Asset(_)
+                | Record::TransitLedger(_)
+                | Record::TransitFee { .. }
+                | Record::Suspended(_)
+                | Record::Lifted(_)
         );
         assert_eq!(Record::changes_relations(&bytes), relations, "{}", record.kind());
     }
