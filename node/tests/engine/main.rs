@@ -9,6 +9,7 @@
 )]
 
 mod banks;
+mod netting;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
