@@ -41,11 +41,13 @@ pub enum Kind {
     Members,
     /// A holder's signed opening of a ledger (`SignedOpening`), for the bank to approve.
     LedgerOpening,
+    /// A holder's proof that it has the key that replaces a lost one (`SignedReplacement`).
+    KeyReplacement,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Certificate,
         Kind::EnrolmentRequest,
         Kind::Revocation,
@@ -53,6 +55,7 @@ impl Kind {
         Kind::EvidenceBundle,
         Kind::Members,
         Kind::LedgerOpening,
+        Kind::KeyReplacement,
     ];
 
     /// The text form, as it stands in a file.
@@ -66,6 +69,7 @@ impl Kind {
             Kind::EvidenceBundle => "evidence-bundle",
             Kind::Members => "members",
             Kind::LedgerOpening => "ledger-opening",
+            Kind::KeyReplacement => "key-replacement",
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use quadrille_protocol::crypto::suite::{PublicKey, Suite};
 use quadrille_protocol::error::Refusal;
-use quadrille_protocol::ledger::Opening;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::order::Action;
+use quadrille_protocol::ledger::{Opening, Replacement};
 use quadrille_protocol::refuse;
 
 /// What the bank grants.
@@ -53,6 +53,15 @@ impl HolderPolicy {
             | Action::Redeem { .. }
             | Action::Close => Ok(()),
         }
+    }
+
+    /// Checks the keys that a ledger would get for a lost one.
+    ///
+    /// # Errors
+    /// `Q-1107`.
+    pub fn check_replacement(&self, replacement: &Replacement) -> Result<(), Refusal> {
+        self.check_key(&replacement.key)?;
+        replacement.second_key.as_ref().map_or(Ok(()), |key| self.check_key(key))
     }
 
     fn check_rules(&self, rules: &Rules) -> Result<(), Refusal> {

@@ -112,8 +112,8 @@ mod tests {
         };
         use EventKind::{OfferGone, OfferSeen};
         let (one, two) = (entry(1, 5), entry(2, 5));
-        assert_eq!(told(&mut watch, &[one.clone()]), [(OfferSeen, 1)]);
-        assert_eq!(told(&mut watch, &[one.clone()]), []);
+        assert_eq!(told(&mut watch, std::slice::from_ref(&one)), [(OfferSeen, 1)]);
+        assert_eq!(told(&mut watch, std::slice::from_ref(&one)), []);
         assert_eq!(told(&mut watch, &[one, two.clone()]), [(OfferSeen, 2)]);
         assert_eq!(told(&mut watch, &[entry(1, 4), two.clone()]), [(OfferSeen, 1)]);
         assert_eq!(told(&mut watch, &[two]), [(OfferGone, 1)]);

@@ -2,17 +2,19 @@
 
 use clap::Subcommand;
 use quadrille_protocol::crypto::hash::{Tag, hash};
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
-use quadrille_protocol::types::{AssetCode, Detail, Domain, Hash, Uai};
+use quadrille_protocol::types::{Amount, AssetCode, Country, Detail, Domain, Hash, Uai};
+use sha2::{Digest, Sha256};
 
 use super::amount::{Assets, read_number, write_number};
 use super::connect::{Connection, converse};
 use super::exit::Failure;
 use super::output::Output;
 use super::submit::OrderOptions;
-use crate::api::dto::{AssetView, NewAsset};
+use crate::api::dto::{AssetPlace, AssetView, DocumentView, NewAsset};
 use crate::client::{Client, new_id};
-use crate::files;
+use crate::files::{self, Access};
 
 /// Largest document with an asset's terms.
 const TERMS_BYTES: usize = 64 * 1024 * 1024;
@@ -95,6 +97,29 @@ The issuer is asked over the mesh. Its answer counts only if its hash is in the 
         #[command(flatten)]
         connection: Connection,
     },
+    /// Close an asset of this bank of which nothing is left, for good
+    #[command(after_help = "Examples:
+  quadrille asset close BOND:bank-a.example")]
+    Close {
+        /// The asset
+        asset: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Attest how much of an asset this bank has: issued, redeemed, with holders, owed to peers
+    #[command(after_help = "Examples:
+  quadrille asset attest BOND:bank-a.example --out bank-a.json
+With one such file of every bank that has some of it, anybody can check that what is outstanding is
+what holders have: quadrille evidence verify-supply *.json --network network.toml")]
+    Attest {
+        /// The asset
+        asset: String,
+        /// Write the evidence of it to this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<std::path::PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Unlock an asset of this bank
     #[command(after_help = "Examples:
   quadrille asset unlock BOND:bank-a.example")]
@@ -128,6 +153,18 @@ pub(super) struct Register {
     /// The lowest KYC tier of a holder that may receive it
     #[arg(long, default_value_t = 0)]
     minimum_tier: u8,
+    /// The smallest amount that moves, and of which all others are multiples, in units
+    #[arg(long, value_name = "NUMBER")]
+    denomination: Option<String>,
+    /// A further document, whose SHA-256 goes into the profile; may be given several times
+    #[arg(long, value_name = "NAME=FILE", value_parser = document)]
+    document: Vec<(Detail, std::path::PathBuf)>,
+    /// A jurisdiction whose holders may receive it, like DE; all when left out
+    #[arg(long, value_name = "COUNTRY")]
+    jurisdiction: Vec<Country>,
+    /// A bank whose holders may receive it; all when left out
+    #[arg(long, value_name = "BANK")]
+    holders: Vec<Domain>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -171,6 +208,18 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
             })
         }
         Command::Lock { asset, connection } => lock(&connection.client()?, asset, true, output),
+        Command::Close { asset, connection } => {
+            let client = connection.client()?;
+            converse(async {
+                let assets = Assets::fetch(&client).await?;
+                let asset = &assets.find(asset)?.asset;
+                let receipt = client.close_asset(asset, &new_id()).await?;
+                output.done(&receipt, format!("{asset} is closed"))
+            })
+        }
+        Command::Attest { asset, out, connection } => {
+            attest(&connection.client()?, asset, out.as_deref(), output)
+        }
         Command::Unlock { asset, connection } => lock(&connection.client()?, asset, false, output),
     }
 }
@@ -191,12 +240,54 @@ impl Register {
             supply_limit: limit.map(|text| read_number(text, self.decimals, false)).transpose()?,
             terms,
             minimum_tier: self.minimum_tier,
+            denomination: self
+                .denomination
+                .as_deref()
+                .map(|text| read_number(text, self.decimals, false))
+                .transpose()?,
+            documents: self.document.iter().map(hashed).collect::<Result<_, _>>()?,
+            jurisdictions: self.jurisdiction.clone(),
+            holders: self.holders.clone(),
         };
         converse(async {
             let known = client.register_asset(&asset, &new_id()).await?;
             output.done(&known, known.asset.to_string())
         })
     }
+}
+
+/// `NAME=FILE`.
+fn document(text: &str) -> Result<(Detail, std::path::PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("NAME=FILE is wanted")?;
+    let name = name.parse::<Detail>().map_err(|refusal| refusal.to_string())?;
+    Ok((name, path.into()))
+}
+
+fn hashed((name, path): &(Detail, std::path::PathBuf)) -> Result<DocumentView, Failure> {
+    let bytes = files::read(path, TERMS_BYTES)?;
+    Ok(DocumentView { name: name.clone(), hash: Hash(Sha256::digest(&bytes).into()) })
+}
+
+fn attest(
+    client: &Client,
+    asset: &str,
+    out: Option<&std::path::Path>,
+    output: Output,
+) -> Result<(), Failure> {
+    converse(async {
+        let assets = Assets::fetch(client).await?;
+        let asset = &assets.find(asset)?.asset;
+        client.attest_asset(asset, &new_id()).await?;
+        let armour = client.attestation(asset).await?;
+        let Some(path) = out else {
+            return output.done(&armour, format!("attested {asset}; --out writes the evidence"));
+        };
+        let mut text = serde_json::to_string_pretty(&armour)
+            .map_err(|error| Refusal::new(Code::BadAnswer, error.to_string()))?;
+        text.push('\n');
+        files::create(path, text.as_bytes(), Access::Public)?;
+        output.done(&armour, format!("attestation of {asset} written to {}", path.display()))
+    })
 }
 
 fn lock(client: &Client, asset: &str, locked: bool, output: Output) -> Result<(), Failure> {
@@ -234,10 +325,18 @@ fn show(view: &AssetView, output: Output) -> Result<(), Failure> {
             ("decimals", view.decimals.to_string()),
             ("supply limit", limit),
             ("terms", view.terms.to_string()),
+            ("documents", documents(view)),
             ("minimum tier", view.minimum_tier.to_string()),
+            ("jurisdictions", listed(&view.jurisdictions)),
+            ("holders at", listed(&view.holders)),
+            ("denomination", number(view.denomination)),
+            ("issued", ours(view, view.issued)),
+            ("redeemed", ours(view, view.redeemed)),
             ("outstanding", outstanding(view)),
             ("on this node", here(view)),
+            ("elsewhere", places(view)),
             ("locked", view.locked.to_string()),
+            ("closed", view.closed.to_string()),
         ],
     )
 }
@@ -248,6 +347,32 @@ fn outstanding(view: &AssetView) -> String {
     } else {
         "-".to_owned()
     }
+}
+
+fn ours(view: &AssetView, amount: Amount) -> String {
+    if view.ours { write_number(amount, view.decimals) } else { "-".to_owned() }
+}
+
+fn listed(items: &[impl ToString]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    if items.is_empty() { "all".to_owned() } else { items.join(", ") }
+}
+
+fn documents(view: &AssetView) -> String {
+    let line = |known: &DocumentView| format!("{} {}", known.name, known.hash);
+    let lines: Vec<String> = view.documents.iter().map(line).collect();
+    if lines.is_empty() { "none".to_owned() } else { lines.join("\n") }
+}
+
+/// Where else the asset is, as far as this domain owes it to peers or is owed by them.
+fn places(view: &AssetView) -> String {
+    let number = |amount| write_number(amount, view.decimals);
+    let line = |at: &AssetPlace| match at.claim.is_zero() {
+        true => format!("{} at {}", number(at.there), at.domain),
+        false => format!("{} owed to us by {}", number(at.claim), at.domain),
+    };
+    let lines: Vec<String> = view.places.iter().map(line).collect();
+    if lines.is_empty() { "-".to_owned() } else { lines.join("\n") }
 }
 
 /// What of an asset is on the node; in the list it is left out.

@@ -44,6 +44,19 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", env = "QUADRILLE_NETWORK")]
         network: PathBuf,
     },
+    /// Add up attestations of an asset: is what is outstanding what holders have? No connection
+    #[command(after_help = "Examples:
+  quadrille evidence verify-supply a.json b.json c.json --network network.toml
+Each file is an attestation as `quadrille asset attest --out` writes it, one of every bank that has
+some of the asset. The exit code says whether it holds.")]
+    VerifySupply {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The network file: whom to trust to say who is a member
+        #[arg(long, value_name = "FILE", env = "QUADRILLE_NETWORK")]
+        network: PathBuf,
+    },
 }
 
 pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
@@ -72,6 +85,22 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
             let bundle = evidence::armour::read(&text).map_err(named)?;
             let report = evidence::verify_offline(&bundle, &anchors).map_err(named)?;
             output.done(&report, report.to_string().trim_end())
+        }
+        Command::VerifySupply { files, network } => {
+            let anchors = NetworkFile::load(network)?.anchors();
+            let bundle = |path: &PathBuf| {
+                let text = files::read_text(path, FILE_BYTES)?;
+                evidence::armour::read(&text).map_err(|refusal| {
+                    Refusal::new(refusal.code, format!("{}: {}", path.display(), refusal.what))
+                })
+            };
+            let bundles = files.iter().map(bundle).collect::<Result<Vec<_>, Refusal>>()?;
+            let report = evidence::verify_supply(&bundles, &anchors)?;
+            output.done(&report, &report)?;
+            if report.holds {
+                return Ok(());
+            }
+            Err(Refusal::new(Code::SupplyMismatch, "see what is missing or differs").into())
         }
     }
 }

@@ -14,11 +14,11 @@ use quadrille_protocol::limits;
 use quadrille_protocol::types::{Country, Hash, Holder, Network, Ubi};
 use serde::Serialize;
 
-use super::OpenWallet;
 use super::amount::Assets;
 use super::connect::{Connection, converse};
 use super::exit::Failure;
-use super::output::{Output, short};
+use super::output::{Output, or_dash, short};
+use super::{OpenWallet, replace, statement};
 use crate::api::dto::{
     EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind, MovementView, Receipt,
 };
@@ -107,6 +107,29 @@ Every look is written to the node's log.")]
         #[command(flatten)]
         connection: Connection,
     },
+    /// Show a statement of account: every entry with the balance after it
+    #[command(after_help = "Examples:
+  quadrille ledger statement alice@bank-a.example
+  quadrille ledger statement ubi:7f… -o ndjson")]
+    Statement {
+        /// The ledger: ubi:…, or its holder
+        ledger: String,
+        /// Most entries, from the first on: the balances need them all
+        #[arg(long, default_value_t = 1_000_000)]
+        limit: usize,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Prove that you have the key that is to replace a lost one
+    #[command(after_help = "Examples:
+  quadrille holder new alice@bank-a.example --wallet ~/new-wallet
+  quadrille ledger prove-key alice@bank-a.example --wallet ~/new-wallet --out proof.json
+Then the bank, which must know that it is you: quadrille ledger replace-key proof.json --reason …")]
+    ProveKey(Box<replace::ProveKey>),
+    /// Give a ledger another key, because its holder has lost it; the ledger shows it and why
+    #[command(after_help = "Examples:
+  quadrille ledger replace-key proof.json --reason \"device stolen, passport seen\"")]
+    ReplaceKey(Box<replace::ReplaceKey>),
     /// Freeze a ledger: no new orders; what is promised is kept
     #[command(after_help = "Examples:
   quadrille ledger freeze ubi:7f…")]
@@ -202,6 +225,16 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
                 list_entries(&entries, &Assets::fetch(&client).await?, output)
             })
         }
+        Command::Statement { ledger, limit, connection } => {
+            let client = connection.client()?;
+            converse(async {
+                let ubi = resolve(&client, ledger).await?;
+                let entries = client.entries(&ubi, *limit).await?;
+                statement::show(&entries, &Assets::fetch(&client).await?, output)
+            })
+        }
+        Command::ProveKey(prove) => prove.run(output),
+        Command::ReplaceKey(replace) => replace.run(output),
         Command::Freeze { ledger, connection } => {
             freeze(&connection.client()?, ledger, true, output)
         }
@@ -344,11 +377,27 @@ fn show(view: &LedgerView, assets: &Assets, output: Output) -> Result<(), Failur
             ("holder", format!("{} (number {}, tier {})", view.holder, view.number, view.tier)),
             ("status", status(view.status).to_owned()),
             ("balances", balances),
+            ("jurisdiction", or_dash(view.jurisdiction.as_ref())),
+            ("assets", listed(&view.rules.assets, "all")),
+            ("daily limits", limits(view, assets)),
+            ("second key", or_dash(view.rules.second_key.as_ref())),
+            ("backups", listed(&view.rules.backups, "none")),
             ("open settlements", view.open_settlements.to_string()),
             ("key", format!("{} (suite {})", view.key, view.suite)),
             ("last entry", format!("{} {}", view.sequence, view.head)),
         ],
     )
+}
+
+fn listed(items: &[impl ToString], none: &str) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    if items.is_empty() { none.to_owned() } else { items.join("\n") }
+}
+
+fn limits(view: &LedgerView, assets: &Assets) -> String {
+    let limits = view.rules.daily_limits.iter();
+    let limits: Vec<String> = limits.map(|limit| assets.show(&limit.asset, limit.amount)).collect();
+    listed(&limits, "none")
 }
 
 fn list_entries(entries: &[EntryView], assets: &Assets, output: Output) -> Result<(), Failure> {

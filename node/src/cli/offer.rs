@@ -4,6 +4,7 @@ use clap::Subcommand;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
 use quadrille_protocol::market::{OfferTerms, TakeTerms};
+use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::{Amount, AssetPair, Bounded, Domain, Duration, OrderId, Uai, Ubi};
 
 use super::amount::{Assets, read_number};
@@ -81,7 +82,7 @@ pub(super) struct Create {
     #[arg(long)]
     minor: bool,
     /// The least of what is given in one take
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", visible_alias = "minimum")]
     least: Option<String>,
     /// How long it stands
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span::argument)]
@@ -90,11 +91,14 @@ pub(super) struct Create {
     #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = span::argument)]
     window: Duration,
     /// Banks whose holders may take it; anybody when left out
-    #[arg(long, value_name = "BANK")]
+    #[arg(long, value_name = "BANK", visible_alias = "only")]
     to: Vec<Domain>,
     /// A notary that is to decide, rather than the taker's bank
     #[arg(long, value_name = "DOMAIN")]
     notary: Option<Domain>,
+    /// Receive somewhere else: a ledger of this bank, or ubi:…@BANK at another one
+    #[arg(long, value_name = "LEDGER")]
+    receive_at: Option<String>,
     #[command(flatten)]
     order: OrderOptions,
 }
@@ -119,6 +123,9 @@ pub(super) struct Take {
     #[arg(long, value_name = "SPAN", num_args = 0..=1, default_missing_value = "60s",
           value_parser = span::argument)]
     wait: Option<Duration>,
+    /// Receive somewhere else: a ledger of this bank, or ubi:…@BANK at another one
+    #[arg(long, value_name = "LEDGER")]
+    receive_at: Option<String>,
     #[command(flatten)]
     order: OrderOptions,
 }
@@ -151,15 +158,17 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
 
 impl Create {
     fn run(&self, output: Output) -> Result<(), Failure> {
-        let Self { give, want, minor, least, expires, window, to, notary, order } = self;
+        let Self { give, want, minor, least, expires, window, to, notary, receive_at, order } =
+            self;
         let intent = format!(
             "offer create --give {give} --want {want} --minor={minor} --least {} --expires {}ms \
-             --window {}ms --to {} --notary {}",
+             --window {}ms --to {} --notary {}{}",
             least.as_deref().unwrap_or("any"),
             expires.0,
             window.0,
             to.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-            notary.as_ref().map(ToString::to_string).unwrap_or_default()
+            notary.as_ref().map(ToString::to_string).unwrap_or_default(),
+            also(receive_at.as_deref())
         );
         order.submit(&intent, None, output, async |desk| {
             let assets = Assets::fetch(desk.client).await?;
@@ -177,7 +186,7 @@ impl Create {
                 counterparties: Bounded::new(to.clone())?,
                 notary: notary.clone(),
                 selection_window: *window,
-                receive: None,
+                receive: receive(desk.client, receive_at.as_deref()).await?,
             };
             // What the bank would refuse anyway is told before anything is signed.
             terms.check(desk.now)?;
@@ -188,13 +197,14 @@ impl Create {
 
 impl Take {
     fn run(&self, output: Output) -> Result<(), Failure> {
-        let Self { offer, amount, pay, minor, expires, wait, order } = self;
+        let Self { offer, amount, pay, minor, expires, wait, receive_at, order } = self;
         let intent = format!(
-            "offer take {} --amount {} --pay {} --minor={minor} --expires {}ms",
+            "offer take {} --amount {} --pay {} --minor={minor} --expires {}ms{}",
             beginning(offer),
             amount.as_deref().unwrap_or("all"),
             pay.as_deref().unwrap_or("as asked"),
-            expires.0
+            expires.0,
+            also(receive_at.as_deref())
         );
         order.submit(&intent, *wait, output, async |desk| {
             let assets = Assets::fetch(desk.client).await?;
@@ -206,7 +216,9 @@ impl Take {
             };
             let take = number(amount, &entry.give)?.unwrap_or(entry.available);
             let fair = || {
-                take.scaled_up(entry.want_amount, entry.give_amount).ok_or_else(|| {
+                let price = take.scaled_up(entry.want_amount, entry.give_amount);
+                let whole = assets.find(&entry.want.to_string())?.denomination;
+                price.and_then(|price| rounded_up(price, whole)).ok_or_else(|| {
                     Refusal::new(Code::AmountOverflow, format!("the price of {take}"))
                 })
             };
@@ -221,12 +233,33 @@ impl Take {
                 pay,
                 notary: entry.notary,
                 expiry: desk.now.after(*expires).min(entry.expires),
-                receive: None,
+                receive: receive(desk.client, receive_at.as_deref()).await?,
             };
             terms.check(desk.now)?;
             Ok(Action::Take { terms, pair: AssetPair { give: entry.give, want: entry.want } })
         })
     }
+}
+
+/// What the words of an order say of where its holder receives.
+fn also(receive_at: Option<&str>) -> String {
+    receive_at.map(|at| format!(" --receive-at {at}")).unwrap_or_default()
+}
+
+/// The ledger that is to receive: of this bank, or `ubi:…@BANK` at another one.
+async fn receive(client: &Client, text: Option<&str>) -> Result<Option<Account>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    if let Some((ledger, domain)) = text.strip_prefix("ubi:").and_then(|_| text.split_once('@')) {
+        return Ok(Some(Account { domain: domain.parse()?, ledger: ledger.parse()? }));
+    }
+    let ledger = ledger::resolve(client, text).await?;
+    Ok(Some(Account { domain: client.status().await?.domain, ledger }))
+}
+
+/// The least multiple of `whole` that is not below `amount`.
+fn rounded_up(amount: Amount, whole: Amount) -> Option<Amount> {
+    let rest = amount.units().checked_rem(whole.units())?;
+    if rest == 0 { Some(amount) } else { amount.plus(whole.minus(Amount::new(rest))?) }
 }
 
 /// The live offer of a ledger that `text` names, by all of its identifier or the beginning.

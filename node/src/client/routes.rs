@@ -1,7 +1,7 @@
 //! The routes of the interface, one method each, in the order of its document.
 
 use quadrille_protocol::codec;
-use quadrille_protocol::ledger::{SignedOpening, SignedOrder};
+use quadrille_protocol::ledger::{SignedOpening, SignedOrder, SignedReplacement};
 use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::{
     Amount, Detail, Domain, Height, Holder, OrderId, Sequence, SettlementId, Uai, Ubi,
@@ -154,6 +154,19 @@ impl Client {
         self.call(Method::POST, &["v1", "assets", &text(asset), "fetch"]).answer().await
     }
 
+    /// Gives a ledger another key, because its holder has lost it.
+    pub async fn replace_key(
+        &self,
+        signed: &SignedReplacement,
+        reason: &str,
+        id: &str,
+    ) -> Answer<Receipt> {
+        let path = ["v1", "ledgers", &text(&signed.replacement.ledger), "replace-key"];
+        let bytes = hex::encode(codec::encode(signed));
+        let body = serde_json::json!({ "bytes": bytes, "reason": reason });
+        self.call(Method::POST, &path).once(id).body(&body).answer().await
+    }
+
     /// Assets.
     pub async fn assets(&self, most: usize) -> Answer<Vec<AssetView>> {
         self.list(&["v1", "assets"], &[], most).await
@@ -186,6 +199,21 @@ impl Client {
     pub async fn lock_asset(&self, asset: &Uai, locked: bool, id: &str) -> Answer<Receipt> {
         let verb = if locked { "lock" } else { "unlock" };
         self.call(Method::POST, &["v1", "assets", &text(asset), verb]).once(id).answer().await
+    }
+
+    /// Closes an asset of the node's domain of which nothing is outstanding.
+    pub async fn close_asset(&self, asset: &Uai, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "assets", &text(asset), "close"]).once(id).answer().await
+    }
+
+    /// Writes down how much of an asset the node's domain has.
+    pub async fn attest_asset(&self, asset: &Uai, id: &str) -> Answer<Receipt> {
+        self.call(Method::POST, &["v1", "assets", &text(asset), "attest"]).once(id).answer().await
+    }
+
+    /// The proof of the newest attestation of an asset.
+    pub async fn attestation(&self, asset: &Uai) -> Answer<Armour> {
+        self.get(&["v1", "assets", &text(asset), "attestation"]).await
     }
 
     /// Who says that it deals in an asset.

@@ -12,6 +12,7 @@
 pub mod armour;
 mod cut;
 mod report;
+mod supply;
 mod verify;
 
 use bincode::{Decode, Encode};
@@ -23,6 +24,7 @@ use quadrille_protocol::types::{Bounded, Network, OrderId, SettlementId};
 
 pub use cut::Evidences;
 pub use report::{Claim, Fact, Report, Signer, Verdict};
+pub use supply::{SupplyReport, verify_supply};
 pub use verify::verify_offline;
 
 /// Evidence in one bundle: every step of every party of the largest agreement, and its orders.

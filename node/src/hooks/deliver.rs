@@ -1,7 +1,7 @@
 //! The task of one subscription: reads the log, posts, and waits where it is not heard.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quadrille_protocol::error::{Code, Refusal};
@@ -77,6 +77,7 @@ pub(super) struct Worker {
     read: Read,
     line: Option<Line>,
     watch: Option<BookWatch>,
+    looked: Instant,
     /// The place that is kept on the disk.
     kept: EventId,
 }
@@ -106,6 +107,7 @@ impl Worker {
             read,
             line: None,
             watch,
+            looked: Instant::now(),
             kept: after,
         }
     }
@@ -115,6 +117,10 @@ impl Worker {
             if self.progress().paused {
                 self.again.notified().await;
                 continue;
+            }
+            if self.watch.is_some() && self.looked.elapsed() >= LOOK {
+                self.looked = Instant::now();
+                self.tell_changes().await;
             }
             match self.next().await {
                 Ok(Some(event)) => self.deliver(&event).await,
@@ -202,7 +208,7 @@ impl Worker {
             Some(_) => {
                 tokio::select! {
                     () = more => {}
-                    () = tokio::time::sleep(LOOK) => self.tell_changes().await,
+                    () = tokio::time::sleep(LOOK) => {}
                 }
             }
         }
@@ -213,9 +219,10 @@ impl Worker {
         let Some(watch) = &mut self.watch else { return };
         let Ok(book) = self.shared.look(watch.look()).await else { return };
         let changes = watch.changes(book, self.shared.clock.now());
-        for event in
-            changes.iter().filter(|event| self.filter.wants(event)).cloned().collect::<Vec<_>>()
-        {
+        for event in changes {
+            if !self.filter.wants(&event) {
+                continue;
+            }
             let name = hex::encode(rand::random::<[u8; 8]>());
             let delivery = format!("{}.live.{name}", self.subscription.id);
             match self.post(&delivery, None, &event).await {

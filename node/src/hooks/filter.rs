@@ -42,12 +42,6 @@ impl Filter {
     pub fn wants_live(&self) -> bool {
         self.types.iter().any(|kind| kind.is_live())
     }
-
-    /// Whether everything that it wants comes from somewhere else than the log.
-    #[must_use]
-    pub fn wants_only_live(&self) -> bool {
-        !self.types.is_empty() && self.types.iter().all(|kind| kind.is_live())
-    }
 }
 
 /// Reads names of types.

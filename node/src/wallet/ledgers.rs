@@ -64,6 +64,28 @@ impl Wallet {
         Ok(entry)
     }
 
+    /// Notes a ledger that got a new key, which is in this wallet. Noting it again changes nothing.
+    ///
+    /// # Errors
+    /// `Q-2205`, `Q-2214`.
+    pub fn note_known(
+        &self,
+        network: &Network,
+        ledger: Ubi,
+        holder: &Holder,
+        number: u32,
+    ) -> Result<WalletLedger, Refusal> {
+        let _lock = self.lock()?;
+        let path = self.ledger_file(&ledger);
+        if path.exists() {
+            return read(&path);
+        }
+        let (network, holder) = (network.clone(), holder.clone());
+        let entry = WalletLedger { network, ledger, holder, number, next_nonce: Nonce(1) };
+        write(&path, &entry)?;
+        Ok(entry)
+    }
+
     /// The ledgers known here, by holder and number.
     ///
     /// # Errors

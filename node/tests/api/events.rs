@@ -178,3 +178,43 @@ async fn a_revoked_token_hears_nothing_more() {
     let rest = tokio::time::timeout(LIMIT, response.text()).await.unwrap().unwrap();
     assert!(!rest.contains("data:"), "{rest}");
 }
+
+#[tokio::test]
+async fn how_things_ended_is_told_where_they_ended() {
+    let town = Town::new().await;
+    let (a, b) = (&town.banks[0], &town.banks[1]);
+    offers(&town, 1).await;
+    let offer = b.get("/v1/book").await.ok()["items"][0]["offer"].as_str().unwrap().to_owned();
+    let take = {
+        let mut market = town.world.lock().unwrap();
+        let action = market.take(offer.parse().unwrap(), 1, 5);
+        let market = &mut *market;
+        market.net.sign(&mut market.bob, action)
+    };
+    let take = b.order(&take).await.ok()["order"].clone();
+    let settled = |events: &[(String, Value)], ledger: &str, order: &Value| {
+        let told = |data: &Value| {
+            data["ledger"] == ledger
+                && data["what"] == "settled"
+                && data["settlement"] != Value::Null
+        };
+        assert!(events.iter().any(|(_, data)| told(data)), "{order}: {events:#?}");
+    };
+    let (alice, bob) = {
+        let market = town.world.lock().unwrap();
+        (market.alice.ledger.to_string(), market.bob.ledger.to_string())
+    };
+    let types = "?after=0.0.0&types=ledger.entry,settlement.final,offer.closed";
+    let at = |ledger: &str| format!("{types}&ledger={ledger}");
+    settled(&read(a, &at(&alice), None, 4).await, &alice, &take);
+    settled(&read(b, &at(&bob), None, 4).await, &bob, &take);
+    let closed = read(a, "?after=0.0.0&types=offer.closed", None, 1).await;
+    assert_eq!(
+        (closed[0].1["order"].as_str(), closed[0].1["what"].as_str()),
+        (Some(offer.as_str()), Some("filled"))
+    );
+    for bank in [a, b] {
+        let last = read(bank, "?after=0.0.0&types=settlement.final", None, 1).await;
+        assert_eq!(last[0].1["what"], "settled");
+    }
+}

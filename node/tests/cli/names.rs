@@ -45,6 +45,17 @@ impl Up {
     }
 }
 
+#[test]
+fn doctor_tells_when_what_payments_are_screened_with_is_missing() {
+    let bank = Bank::enrolled();
+    let look = || bank.run(&["doctor", "--offline", "--set", "compliance.deny_list=deny.txt"]);
+    let missing = look();
+    assert!(missing.out.contains("every payment is declined"), "{missing:?}");
+    std::fs::write(bank.path("node/deny.txt"), "bad.example\n").unwrap();
+    let there = look();
+    assert!(there.out.contains("ok    compliance"), "{there:?}");
+}
+
 /// The content of every file in a folder.
 fn files(folder: &Path, into: &mut Vec<u8>) {
     for entry in std::fs::read_dir(folder).unwrap() {

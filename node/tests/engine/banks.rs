@@ -15,6 +15,7 @@ use quadrille_node::evidence::Evidences;
 use quadrille_node::index::{INDEX_QUEUE, Index, Indexer, Log, Order as Direction};
 use quadrille_node::log_store::disk::{Disk, DiskFile, RealDisk};
 use quadrille_node::log_store::{LogReader, LogStore, Options};
+use quadrille_node::mesh::ask::{Answer, Question};
 use quadrille_node::mesh::host::Host;
 use quadrille_node::runtime::{
     AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
@@ -24,6 +25,7 @@ use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{HybridSignatures, SecretKey, Suite};
+use quadrille_protocol::error::Refusal;
 use quadrille_protocol::identity::{
     Anchors, AuthorityKey, Certificate, Directory, Issuer, Role, Rotation, SignedCertificate,
     SignedRotation, SuitePolicy, VerifiedCertificate,
@@ -254,6 +256,11 @@ impl Bank {
 
     pub fn engine(&self) -> &Engine {
         &self.up().running.engine
+    }
+
+    /// What the bank tells a member that asks.
+    pub async fn answer(&self, asker: &Domain, question: Question) -> Result<Answer, Refusal> {
+        self.up().host.answer(asker, question).await
     }
 
     pub fn end(&self) -> watch::Receiver<End> {

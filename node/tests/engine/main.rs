@@ -9,6 +9,7 @@
 )]
 
 mod banks;
+mod names;
 mod netting;
 
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
 //! Assets.
 
-use quadrille_protocol::types::{Amount, AssetCode, Detail, Domain, Hash, Uai, Ubi};
+use quadrille_protocol::types::{Amount, AssetCode, Country, Detail, Domain, Hash, Uai, Ubi};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,6 +28,17 @@ pub struct AssetView {
     pub terms: Hash,
     /// The lowest KYC tier of a holder that may receive it.
     pub minimum_tier: u8,
+    /// The smallest amount that moves, and of which all others are multiples, in minor units.
+    #[schema(value_type = String)]
+    pub denomination: Amount,
+    /// Documents beside the terms.
+    pub documents: Vec<DocumentView>,
+    /// The jurisdictions of the holders that may receive it; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub jurisdictions: Vec<Country>,
+    /// The domains whose holders may receive it; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub holders: Vec<Domain>,
     /// Whether this node's domain issues it.
     pub ours: bool,
     /// Whether its issuer, this node's domain, has locked it.
@@ -41,6 +52,37 @@ pub struct AssetView {
     /// What of it is on this node, in minor units; only where `holdings=true` asks
     /// for it.
     pub here: Option<AssetHolding>,
+    /// Whether its issuer, this node's domain, has closed it: nothing is issued any more.
+    pub closed: bool,
+    /// Where else it is: what this domain and each peer owe each other in it. At the issuer the
+    /// record of where its asset is. Only where `holdings=true` asks for it.
+    pub places: Vec<AssetPlace>,
+}
+
+/// A document by its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentView {
+    /// What it is called.
+    #[schema(value_type = String)]
+    pub name: Detail,
+    /// The SHA-256 of its bytes.
+    #[schema(value_type = String)]
+    pub hash: Hash,
+}
+
+/// What this domain and one peer owe each other in an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AssetPlace {
+    /// The peer.
+    #[schema(value_type = String)]
+    pub domain: Domain,
+    /// What we owe it: so much is there, in minor units.
+    #[schema(value_type = String)]
+    pub there: Amount,
+    /// What it owes us, in minor units.
+    #[schema(value_type = String)]
+    pub claim: Amount,
 }
 
 /// What of an asset is on one node, over all ledgers. With all nodes' numbers conservation can
@@ -82,6 +124,21 @@ pub struct NewAsset {
     /// The lowest KYC tier of a holder that may receive it; 0 when it is left out.
     #[serde(default)]
     pub minimum_tier: u8,
+    /// The smallest amount that moves, in minor units; 1 when it is left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub denomination: Option<Amount>,
+    /// Documents beside the terms.
+    #[serde(default)]
+    pub documents: Vec<DocumentView>,
+    /// The jurisdictions of the holders that may receive it; all when it is left out.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub jurisdictions: Vec<Country>,
+    /// The domains whose holders may receive it; all when it is left out.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub holders: Vec<Domain>,
 }
 
 /// Puts an asset of this node's domain into circulation.

@@ -211,7 +211,8 @@ pub struct EventView {
     #[schema(value_type = Option<String>)]
     pub settlement: Option<SettlementId>,
     /// The step of the settlement or its outcome (`settled`, `refunded`), the cause of the entry,
-    /// what changed about a member or an asset.
+    /// how an offer ended (`filled`, `cancelled`, `expired`), what changed about a member or an
+    /// asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
     /// Who said it, or whom it is about.

@@ -1,8 +1,8 @@
 //! Ledgers and their entries.
 
 use quadrille_protocol::types::{
-    Amount, Country, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId, Time,
-    Uai, Ubi,
+    Amount, Country, Detail, Domain, Hash, Holder, KeyId, Nonce, OrderId, Sequence, SettlementId,
+    Time, Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -123,6 +123,17 @@ pub struct BalanceView {
     /// What is set aside under offers, takes and settlements, in minor units.
     #[schema(value_type = String)]
     pub held: Amount,
+}
+
+/// Another key for a ledger whose holder has lost its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// The holder's proof (`SignedReplacement`), its canonical bytes in hexadecimal.
+    pub bytes: String,
+    /// Why, in the bank's words; it stands in the ledger. At most 240 bytes.
+    #[schema(value_type = String)]
+    pub reason: Detail,
 }
 
 /// One entry of a ledger.

@@ -111,6 +111,9 @@ pub struct OfferView {
     /// The domain that is to decide, where the maker asks for one.
     #[schema(value_type = Option<String>)]
     pub notary: Option<Domain>,
+    /// Where the maker receives, when that is not its ledger here: `ubi:…@bank-b.example`. It is
+    /// published to nobody.
+    pub receive: Option<String>,
     /// How long takes are gathered before the best are selected, in milliseconds; zero for
     /// first come, first served.
     pub selection_window_ms: u64,

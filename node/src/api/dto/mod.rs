@@ -27,7 +27,7 @@ mod peers;
 mod positions;
 mod settlements;
 
-pub use assets::{AssetHolding, AssetView, Issue, NewAsset, Providers};
+pub use assets::{AssetHolding, AssetPlace, AssetView, DocumentView, Issue, NewAsset, Providers};
 pub use common::{
     Armour, ListQuery, PAGE_DEFAULT, PAGE_MAX, Page, Place, Problem, Reason, Receipt, SignedBytes,
 };
@@ -35,7 +35,7 @@ pub use events::{EventKind, EventView};
 pub use hooks::{NewSubscription, SubscriptionState, SubscriptionView};
 pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
-    MovementView, RulesView,
+    MovementView, NewKey, RulesView,
 };
 pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
 pub use names::{

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use quadrille_protocol::error::Code;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::AssetProfile;
+use quadrille_protocol::ledger::asset::Document;
 use quadrille_protocol::types::{Amount, Bounded, Hash, Uai};
 use quadrille_protocol::validator::{Command, Validator};
 use serde::Deserialize;
@@ -12,13 +13,14 @@ use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use super::super::dto::{
-    AssetHolding, AssetView, Issue, ListQuery, NewAsset, Page, Providers, Receipt,
+    Armour, AssetHolding, AssetPlace, AssetView, DocumentView, Issue, ListQuery, NewAsset, Page,
+    Providers, Receipt,
 };
 use super::super::extract::{Body, Params, Segment};
 use super::super::problem::{Answered, ApiError};
 use super::super::state::Shared;
 use super::super::view;
-use super::Wanted;
+use super::{Wanted, node};
 
 /// Assets known here, sorted.
 #[utoipa::path(get, path = "/v1/assets", tag = "assets", params(ListQuery),
@@ -63,7 +65,10 @@ pub(in super::super) async fn show(
         let state = validator.state();
         let asset = state.books.asset(&uai)?;
         let mut shown = view::asset(&state.domain, &uai, asset);
-        shown.here = query.holdings.then(|| holding(validator, &uai));
+        if query.holdings {
+            shown.here = Some(holding(validator, &uai));
+            shown.places = places(validator, &uai);
+        }
         Ok::<_, quadrille_protocol::error::Refusal>(shown)
     });
     Ok(Json(found.await??))
@@ -78,6 +83,19 @@ fn holding(validator: &Validator, uai: &Uai) -> AssetHolding {
         sum.held = sum.held.plus(held).unwrap_or(Amount::MAX);
     }
     sum
+}
+
+/// Where else an asset is: peers with whom something of it is owed.
+fn places(validator: &Validator, uai: &Uai) -> Vec<AssetPlace> {
+    let all = validator.state().books.correspondents.iter();
+    let some =
+        all.filter(|((_, asset), at)| asset == uai && !(at.owe.is_zero() && at.claim.is_zero()));
+    some.map(|((peer, _), at)| AssetPlace { domain: peer.clone(), there: at.owe, claim: at.claim })
+        .collect()
+}
+
+fn document(view: DocumentView) -> Document {
+    Document { name: view.name, hash: view.hash }
 }
 
 /// Registers an asset: one of this domain's own, or another issuer's with the very same profile.
@@ -96,10 +114,10 @@ pub(in super::super) async fn register(
         supply_limit: new.supply_limit,
         terms: new.terms.unwrap_or(Hash::ZERO),
         minimum_tier: new.minimum_tier,
-        denomination: Amount::new(1),
-        documents: Bounded::default(),
-        jurisdictions: Bounded::default(),
-        holders: Bounded::default(),
+        denomination: new.denomination.unwrap_or(Amount::new(1)),
+        documents: Bounded::new(new.documents.into_iter().map(document).collect())?,
+        jurisdictions: Bounded::new(new.jurisdictions)?,
+        holders: Bounded::new(new.holders)?,
     };
     let uai = profile.uai();
     let asset = quadrille_protocol::ledger::Asset::new(profile.clone());
@@ -184,4 +202,48 @@ pub(in super::super) async fn unlock(
     Segment(asset): Segment<Uai>,
 ) -> Answered<Json<Receipt>> {
     Ok(Json(api.command(Command::LockAsset { asset, locked: false }).await?))
+}
+
+/// Closes an asset of this domain of which nothing is outstanding, for good: nothing is issued any
+/// more.
+#[utoipa::path(post, path = "/v1/assets/{asset}/close", tag = "assets",
+    params(("asset" = String, Path, description = "The asset, `#` written %23")),
+    responses((status = 200, body = Receipt)))]
+pub(in super::super) async fn close(
+    State(api): State<Shared>,
+    Segment(asset): Segment<Uai>,
+) -> Answered<Json<Receipt>> {
+    Ok(Json(api.command(Command::CloseAsset(asset)).await?))
+}
+
+/// Writes into the log how much of an asset there is here: issued, redeemed, with holders, and
+/// owed between this domain and each peer. Its evidence is this domain's word, which others add
+/// up with those of the other domains.
+#[utoipa::path(post, path = "/v1/assets/{asset}/attest", tag = "assets",
+    params(("asset" = String, Path, description = "The asset, `#` written %23")),
+    responses((status = 200, body = Receipt)))]
+pub(in super::super) async fn attest(
+    State(api): State<Shared>,
+    Segment(asset): Segment<Uai>,
+) -> Answered<Json<Receipt>> {
+    Ok(Json(api.command(Command::AttestAsset(asset)).await?))
+}
+
+/// The evidence of this domain's newest attestation of an asset, as text armour.
+#[utoipa::path(get, path = "/v1/assets/{asset}/attestation", tag = "assets",
+    params(("asset" = String, Path, description = "The asset, `#` written %23")),
+    responses((status = 200, body = Armour)))]
+pub(in super::super) async fn attestation(
+    State(api): State<Shared>,
+    Segment(asset): Segment<Uai>,
+) -> Answered<Json<serde_json::Value>> {
+    api.up_to_date().await?;
+    let evidence = api.past(move |history| {
+        let Some(place) = history.index.attested(&asset)? else {
+            let what = format!("attestation of {asset}");
+            return Err(Refusal::new(Code::NoSuchRecord, what));
+        };
+        node::evidence_at(history, place)
+    });
+    Ok(Json(evidence.await?))
 }

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
@@ -112,6 +112,7 @@ pub(in super::super) async fn stream(
         read_to: Height(0),
         ready: VecDeque::new(),
         watch,
+        looked: Instant::now().checked_sub(LOOK).unwrap_or_else(Instant::now),
         pauses,
         _permit: permit,
     };
@@ -142,6 +143,8 @@ struct Subscriber {
     ready: VecDeque<Sent>,
     /// What it has been told of the book, if it wants to be.
     watch: Option<BookWatch>,
+    /// When it looked last.
+    looked: Instant,
     /// Paused subscriptions, if it wants to hear of them.
     pauses: Option<broadcast::Receiver<EventView>>,
     _permit: OwnedSemaphorePermit,
@@ -164,7 +167,8 @@ impl Subscriber {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            if !self.read().await? && !self.look().await? {
+            let live = self.look().await;
+            if !self.read().await? && !live {
                 self.wait().await;
             }
         }
@@ -194,12 +198,16 @@ impl Subscriber {
         Some(!events.is_empty())
     }
 
-    /// Looks for live events; whether there were any.
-    async fn look(&mut self) -> Option<bool> {
+    /// Looks for live events, if it is time; whether there were any. All that came before them is
+    /// on its way.
+    async fn look(&mut self) -> bool {
         let mut live = Vec::new();
-        if let Some(watch) = &mut self.watch {
-            let book = self.api.look(watch.look()).await.ok()?;
-            live = watch.changes(book, now());
+        if let Some(watch) = self.watch.as_mut().filter(|_| self.looked.elapsed() >= LOOK) {
+            self.looked = Instant::now();
+            // An engine that is busy is looked at the next time.
+            if let Ok(book) = self.api.look(watch.look()).await {
+                live = watch.changes(book, now());
+            }
         }
         if let Some(pauses) = &mut self.pauses {
             // One that is too slow for them misses the oldest.
@@ -211,7 +219,7 @@ impl Subscriber {
         let ready: Vec<Sent> = wanted.filter_map(|event| sent(self.after, event)).collect();
         let any = !ready.is_empty();
         self.ready.extend(ready);
-        Some(any)
+        any
     }
 
     /// Waits for a batch behind those read, but looks at the token now and then.

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quadrille_protocol::codec;
+use quadrille_protocol::crypto::suite::HybridSignatures;
 use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::ledger::{Ledger, SignedOpening};
+use quadrille_protocol::ledger::{Ledger, SignedOpening, SignedReplacement};
 use quadrille_protocol::types::{Holder, Sequence, Ubi};
 use quadrille_protocol::validator::Command;
 use serde::Deserialize;
@@ -13,7 +14,8 @@ use utoipa::IntoParams;
 
 use super::super::admit::BODY_BYTES;
 use super::super::dto::{
-    Armour, EntryView, LedgerSummary, LedgerView, ListQuery, NewLedger, Page, Receipt, SignedBytes,
+    Armour, EntryView, LedgerSummary, LedgerView, ListQuery, NewKey, NewLedger, Page, Receipt,
+    SignedBytes,
 };
 use super::super::extract::{Body, Params, Segment, Segments};
 use super::super::problem::{Answered, ApiError};
@@ -175,4 +177,27 @@ pub(in super::super) async fn unfreeze(
     Segment(ubi): Segment<Ubi>,
 ) -> Result<Json<Receipt>, ApiError> {
     Ok(Json(api.command(Command::Unfreeze(ubi)).await?))
+}
+
+/// Gives a ledger another key, because its holder has lost it. The holder proves with the new key
+/// that it has it; the entry in the ledger shows both keys and the reason. Asked for again with
+/// the same key, nothing happens again.
+#[utoipa::path(post, path = "/v1/ledgers/{ledger}/replace-key", tag = "ledgers",
+    params(("ledger" = String, Path, description = "The ledger")),
+    request_body = NewKey, responses((status = 200, body = Receipt)))]
+pub(in super::super) async fn replace_key(
+    State(api): State<Shared>,
+    Segment(ubi): Segment<Ubi>,
+    Body(NewKey { bytes, reason }): Body<NewKey>,
+) -> Answered<Json<Receipt>> {
+    let signed = SignedBytes { bytes }.decoded()?;
+    let signed = codec::decode::<SignedReplacement, BODY_BYTES>(&signed)?;
+    if signed.replacement.ledger != ubi {
+        let what = format!("the proof is for {}", signed.replacement.ledger);
+        return Err(Refusal::new(Code::BadBody, what).into());
+    }
+    api.settings.holders.check_replacement(&signed.replacement)?;
+    let network = api.look(|validator| validator.state().network.clone()).await?;
+    let replacement = Box::new(signed.verify(&network, &HybridSignatures)?);
+    Ok(Json(api.command(Command::ReplaceKey { replacement, reason }).await?))
 }

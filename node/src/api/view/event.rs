@@ -42,6 +42,7 @@ pub(crate) fn event(event: &Event) -> EventView {
             order: Some(*offer),
             give: Some(pair.give.clone()),
             want: Some(pair.want.clone()),
+            what: Some(ending_of(code).to_owned()),
             reason: reason(code, ""),
             ..blank(EventKind::OfferClosed)
         },
@@ -129,6 +130,17 @@ pub(crate) fn event(event: &Event) -> EventView {
             what: Some(if *on { "on" } else { "off" }.to_owned()),
             ..blank(EventKind::NettingChanged)
         },
+    }
+}
+
+/// How an offer ended, by the code with which it was closed: one of which nothing is left is
+/// known to nobody any more.
+fn ending_of(code: &str) -> &'static str {
+    match code.parse() {
+        Ok(Code::UnknownOffer) => "filled",
+        Ok(Code::OfferCancelled) => "cancelled",
+        Ok(Code::OfferExpired) => "expired",
+        Ok(_) | Err(_) => "closed",
     }
 }
 

@@ -98,6 +98,7 @@ pub(in super::super) fn offer(row: &OfferRow, now: Option<&Offer>) -> OfferView 
         expires: terms.expiry,
         counterparties: terms.counterparties.to_vec(),
         notary: terms.notary.clone(),
+        receive: terms.receive.as_ref().map(|to| format!("{}@{}", to.ledger, to.domain)),
         selection_window_ms: terms.selection_window.0,
         closes: now.and_then(Offer::closes),
         waiting: now.map_or_else(Vec::new, |offer| offer.waiting().iter().map(waiting).collect()),

@@ -14,6 +14,7 @@ pub(super) use settlement::{settlement, settlement_summary};
 
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{Member, Role};
+use quadrille_protocol::ledger::asset::Document;
 use quadrille_protocol::ledger::correspondent::Correspondent;
 use quadrille_protocol::ledger::opening::DailyLimit;
 use quadrille_protocol::ledger::transaction::{Movement, MovementKind as Moved};
@@ -22,9 +23,9 @@ use quadrille_protocol::types::{Country, Domain, Hash, Uai, Ubi};
 use quadrille_protocol::validator::Validator;
 
 use super::dto::{
-    AssetView, BalanceView, Connection, DailyLimitView, EntryView, ExposureView, FeedView,
-    LedgerStatus, LedgerView, MemberView, MovementKind, MovementView, PeerStanding, PeerView,
-    Place, Reason, RulesView,
+    AssetView, BalanceView, Connection, DailyLimitView, DocumentView, EntryView, ExposureView,
+    FeedView, LedgerStatus, LedgerView, MemberView, MovementKind, MovementView, PeerStanding,
+    PeerView, Place, Reason, RulesView,
 };
 use super::ports::MeshPeer;
 use crate::index::{self, EntryCause, EntryRow};
@@ -133,12 +134,22 @@ pub(super) fn asset(own: &Domain, uai: &Uai, asset: &Asset) -> AssetView {
         supply_limit: profile.supply_limit,
         terms: profile.terms,
         minimum_tier: profile.minimum_tier,
+        denomination: profile.denomination,
+        documents: profile.documents.iter().map(document).collect(),
+        jurisdictions: profile.jurisdictions.to_vec(),
+        holders: profile.holders.to_vec(),
         ours: profile.issuer == *own,
         locked: asset.locked,
         issued: asset.issued,
         redeemed: asset.redeemed,
+        closed: asset.closed,
         here: None,
+        places: Vec::new(),
     }
+}
+
+fn document(document: &Document) -> DocumentView {
+    DocumentView { name: document.name.clone(), hash: document.hash }
 }
 
 pub(super) fn exposure(asset: &Uai, line: &Correspondent) -> ExposureView {

@@ -74,6 +74,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     if let Some(facts) = checks::Facts::gather(&arguments.keys, &set, &mut findings) {
         checks::papers(&facts, &mut findings);
         places::permissions(&facts, &mut findings);
+        places::compliance(&facts, &mut findings);
         places::guard(&facts, &mut findings);
         places::disk(&facts, &mut findings);
         checks::log(&facts, &mut findings);

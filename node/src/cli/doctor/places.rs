@@ -26,7 +26,7 @@ pub(super) fn permissions(facts: &Facts, findings: &mut Vec<Finding>) {
     const CHECK: &str = "permissions";
     let layout = &facts.layout;
     let before = findings.len();
-    for path in [layout.identity(), layout.keys(), layout.tokens()] {
+    for path in [layout.identity(), layout.keys(), layout.tokens(), layout.vault()] {
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
         let mode = metadata.permissions().mode() & 0o777;
         if mode & OTHERS != 0 {
@@ -38,6 +38,34 @@ pub(super) fn permissions(facts: &Facts, findings: &mut Vec<Finding>) {
     }
     if findings.len() == before {
         findings.push(Finding::ok(CHECK, "keys and tokens are open to their owner alone"));
+    }
+}
+
+/// What payments are screened with is there: without it every payment is declined.
+pub(super) fn compliance(facts: &Facts, findings: &mut Vec<Finding>) {
+    const CHECK: &str = "compliance";
+    let options = &facts.config.compliance;
+    if options.screening.is_empty() && options.deny_list.is_empty() {
+        return;
+    }
+    let before = findings.len();
+    for (option, file, bits) in [
+        ("compliance.screening", &options.screening, 0o111),
+        ("compliance.deny_list", &options.deny_list, 0o444),
+    ] {
+        if file.is_empty() {
+            continue;
+        }
+        let path = facts.config.dir.join(file);
+        let mode = std::fs::metadata(&path).map(|about| about.permissions().mode());
+        if !mode.is_ok_and(|mode| mode & bits != 0) {
+            let what = format!("{} cannot be used: every payment is declined", path.display());
+            let remedy = format!("Put the file there, with its permissions, or change {option}.");
+            findings.push(Finding::fail(CHECK, what, remedy));
+        }
+    }
+    if findings.len() == before {
+        findings.push(Finding::ok(CHECK, "what payments are screened with is there"));
     }
 }
 

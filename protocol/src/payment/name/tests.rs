@@ -6,7 +6,9 @@ use super::*;
 use crate::crypto::suite::{HybridSignatures, SecretKey, Suite};
 use crate::identity::SuitePolicy;
 use crate::identity::{Anchors, AuthorityKey, Certificate, Issuer, Role, SignedCertificate};
-use crate::types::Height;
+use crate::ledger::Opening;
+use crate::ledger::opening::Rules;
+use crate::types::{Country, Hash, Height};
 
 const NOW: Time = Time(1_000_000);
 
@@ -177,4 +179,48 @@ fn the_cache_is_bounded_and_the_shortest_life_makes_room() {
     assert_eq!(cache.ends.len(), limits::NAMES_CACHED);
     let last: Holder = format!("h{}@bank-b.example", limits::NAMES_CACHED).parse().unwrap();
     assert!(cache.get(&NameQuestion { holder: last, asset: None }, NOW).is_none());
+}
+
+fn ledger(number: u32, assets: &[&Uai], status: Status) -> Ledger {
+    let opening = Opening {
+        network: network(),
+        holder: question().holder,
+        number,
+        key: secret(9).public().clone(),
+        tier: u8::try_from(number).unwrap(),
+        jurisdiction: Country::UNKNOWN,
+        identity: Hash::ZERO,
+        rules: Rules {
+            assets: Bounded::new(assets.iter().map(|asset| (*asset).clone()).collect()).unwrap(),
+            ..Rules::default()
+        },
+    };
+    let mut ledger = Ledger::new(&opening);
+    ledger.status = status;
+    ledger
+}
+
+#[test]
+fn the_first_open_ledger_that_takes_the_asset_is_found() {
+    let asset = |code: &str| Uai::new(code.parse().unwrap(), domain("bank-b"), &Hash::ZERO);
+    let (eur, usd, gbp) = (asset("EUR"), asset("USD"), asset("GBP"));
+    let ledgers = [
+        ledger(0, &[], Status::Closed),
+        ledger(1, &[&eur], Status::Open),
+        ledger(2, &[&usd], Status::Frozen),
+    ];
+    let look = |asset: Option<&Uai>, count: usize| {
+        let known = ledgers.iter().take(count);
+        let known = known.map(|ledger| (Ubi([ledger.parameters.tier; 32]), ledger));
+        look_up(&domain("bank-b"), known, asset)
+    };
+    let tier = |status: NameStatus| match status {
+        NameStatus::Found(found) => found.tier,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(tier(look(None, 3)), 1);
+    assert_eq!(tier(look(Some(&usd), 3)), 2, "a frozen ledger is found like an open one");
+    assert_eq!(tier(look(Some(&gbp), 3)), 1, "what it takes is in the answer");
+    assert_eq!(look(None, 1), NameStatus::Closed);
+    assert_eq!(look(None, 0), NameStatus::Unknown);
 }
