@@ -109,8 +109,8 @@ fn a_holder_s_data_are_signed_by_their_hash_and_are_nowhere_in_the_clear() {
     let a = up("bank-a.example", &["--set", "node.log_level=trace"]);
     a.run(&["holder", "new", "alice@bank-a.example"]).good();
     let holder = "alice@bank-a.example";
-    a.run(&["ledger", "open", holder, "--identity", "person.json", "--network", "demo"].as_slice())
-        .good();
+    let open = ["ledger", "open", holder, "--identity", "person.json", "--network", "demo"];
+    a.run(&open).good();
     let view = a.run(&["ledger", "show", holder, "-o", "json"]).json();
     assert_eq!(view["jurisdiction"], "GB");
     assert!(view["identity"].as_str().unwrap().starts_with("sha256:"));

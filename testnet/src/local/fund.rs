@@ -181,6 +181,10 @@ async fn assets(seats: &[Seat<'_>]) -> Result<(), Refusal> {
             supply_limit: profile.supply_limit,
             terms: None,
             minimum_tier: profile.minimum_tier,
+            denomination: Some(profile.denomination),
+            documents: Vec::new(),
+            jurisdictions: profile.jurisdictions.to_vec(),
+            holders: profile.holders.to_vec(),
         };
         let answer = seat.client.register_asset(&asset, &format!("register:{uai}")).await;
         answer.map(|_| ()).map_err(|error| clients::refusal(&seat.bank.name, error))
