@@ -139,6 +139,17 @@ impl Stage {
 
     /// alice pays bob at bank-d.
     pub fn pay(&self, id: &str, asset: &Uai, amount: u128, max_cost: u128) -> OrderId {
+        self.send(id, (asset, amount), max_cost, Purpose::Payment)
+    }
+
+    /// alice pays bob at bank-d, or transfers an asset to him.
+    pub fn send(
+        &self,
+        id: &str,
+        (asset, amount): (&Uai, u128),
+        max_cost: u128,
+        purpose: Purpose,
+    ) -> OrderId {
         let (alice, bob) = (self.trader("alice", "bank-a"), self.trader("bob", "bank-d"));
         let payment = Payment {
             to: bob.account(),
@@ -146,7 +157,7 @@ impl Stage {
             amount: Amount::new(amount),
             spend: self.euro.clone(),
             max_cost: Amount::new(max_cost),
-            purpose: Purpose::Payment,
+            purpose,
             memo: Hash::ZERO,
         };
         self.runtime.block_on(alice.order(id, Action::Pay(payment))).unwrap()
@@ -161,6 +172,13 @@ impl Stage {
             (view.state != PaymentState::Trying).then_some(view)
         });
         self.runtime.block_on(over).unwrap()
+    }
+
+    /// The steps of a payment's last try as a bank tells them, with SATP-core's names for them.
+    pub fn steps(&self, bank: &str, payment: &PaymentView) -> Vec<(String, Option<String>)> {
+        let settlement = payment.tries.last().unwrap().settlement;
+        let view = self.runtime.block_on(self.client(bank).settlement(&settlement)).unwrap();
+        view.steps.into_iter().map(|step| (step.step, step.satp)).collect()
     }
 
     /// What somebody has of an asset: free and held.

@@ -1,6 +1,7 @@
 //! Which ways payments take, and what they cost.
 
 use quadrille_node::api::dto::{PathBy, PaymentState};
+use quadrille_protocol::settlement::Purpose;
 use quadrille_protocol::types::{Amount, Duration as Span};
 use quadrille_testnet::local::fund::{self, CASH};
 
@@ -12,6 +13,7 @@ fn payments_find_their_way_over_other_banks() {
     a_payment_goes_through_the_correspondent_of_two_banks_without_trust(&stage);
     a_refusal_for_the_limit_is_followed_by_the_next_way(&stage);
     what_arrives_is_another_asset_than_what_is_paid(&stage);
+    a_transfer_shows_the_messages_of_satp_beside_its_steps(&stage);
     without_a_way_it_says_why(&stage);
 }
 
@@ -85,6 +87,31 @@ fn what_arrives_is_another_asset_than_what_is_paid(stage: &Stage) {
     assert_eq!(stage.balance("bob", "bank-d", &other), (bob.0 + 3_000, bob.1));
     assert_eq!(stage.balance("carol", "bank-d", &stage.euro), (carol.0 + 4_000, carol.1));
     stage.audit();
+}
+
+fn a_transfer_shows_the_messages_of_satp_beside_its_steps(stage: &Stage) {
+    stage.trust(&[("bank-d", "bank-a", PLENTY)]);
+    stage.ways(&stage.euro, 500, |ways| ways.iter().any(|way| way.parties == 2));
+    let paid = stage.ended(&stage.pay("no-transfer", &stage.euro, 500, 500));
+    let bob = stage.balance("bob", "bank-d", &stage.euro);
+    let order = stage.send("transfer", (&stage.euro, 500), 500, Purpose::Transfer);
+    let moved = stage.ended(&order);
+    assert_eq!((paid.state, moved.state), (PaymentState::Settled, PaymentState::Settled));
+    assert_eq!(stage.balance("bob", "bank-d", &stage.euro), (bob.0 + 500, bob.1));
+    stage.audit();
+    for bank in ["bank-a", "bank-d"] {
+        let steps = stage.steps(bank, &moved);
+        let place = |step: &str| steps.iter().position(|(name, _)| name == step).unwrap();
+        let named = |step: &str| steps[place(step)].1.clone().unwrap();
+        assert_eq!(named("Agreed"), "transfer-commence, lock-assert");
+        assert_eq!(named("Locked"), "ack-commence, lock-assert-receipt");
+        assert_eq!(named("Revealed"), "commit-prepare, commit-ready, commit-final-assert");
+        assert_eq!(named("Decided(settle)"), "ack-commit-final");
+        assert_eq!(named("Finalised"), "commit-transfer-complete");
+        let order = ["Agreed", "Locked", "Revealed", "Decided(settle)", "Finalised"].map(place);
+        assert!(order.is_sorted(), "{bank}: {steps:#?}");
+        assert!(stage.steps(bank, &paid).iter().all(|(_, satp)| satp.is_none()), "{bank}");
+    }
 }
 
 fn without_a_way_it_says_why(stage: &Stage) {
