@@ -456,6 +456,20 @@ pub enum Step {
 }
 
 impl Step {
+    /// The messages of SATP-core that do the same between two gateways; `None` where it has none.
+    #[must_use]
+    pub const fn satp(self) -> Option<&'static str> {
+        match self {
+            Self::Agreed => Some("transfer-proposal, transfer-commence, lock-assertion"),
+            Self::Locked => Some("lock-assertion-receipt"),
+            Self::Revealed => Some("commit-prepare, commit-final"),
+            Self::DecidedSettle => Some("ack-commit-final"),
+            Self::Finalised => Some("transfer-complete"),
+            Self::Declined | Self::Aborted | Self::DecidedRefund => Some("session-abort"),
+            Self::Appointed | Self::Queried | Self::Settled | Self::Refunded => None,
+        }
+    }
+
     /// Its name, in the words of the statements.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -136,6 +136,10 @@ pub struct StepView {
     /// `Settled` or `Refunded` when the books were changed.
     #[schema(example = "Locked")]
     pub step: String,
+    /// The messages of SATP-core that do the same between two gateways; `null` where it has none.
+    #[serde(default)]
+    #[schema(example = "lock-assertion-receipt")]
+    pub satp: Option<String>,
     /// Who said it.
     #[schema(value_type = String)]
     pub by: Domain,

@@ -119,6 +119,7 @@ fn leg(leg: &Leg) -> LegView {
 fn step(row: &StepRow) -> StepView {
     StepView {
         step: row.step.name().to_owned(),
+        satp: row.step.satp().map(str::to_owned),
         by: row.by.clone(),
         time: row.time,
         reason: row.reason.as_ref().map(|refusal| {

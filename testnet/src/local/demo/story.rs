@@ -48,6 +48,7 @@ mod tests {
     fn view(steps: &[(&str, &str, u64)]) -> SettlementView {
         let step = |(step, by, after): &(&str, &str, u64)| StepView {
             step: (*step).to_owned(),
+            satp: None,
             by: domain(by),
             time: Time(1_790_000_000_000 + after),
             reason: None,
