@@ -168,8 +168,11 @@ impl Maker<'_> {
     fn enrol(&self, name: &str, keys: &Keys, certificate: &Path) -> Result<(), Refusal> {
         let none = || Refusal::new(Code::UnknownEpoch, keys.domain.to_string());
         let (epoch, key) = keys.latest().ok_or_else(none)?;
-        let roles =
-            if name == CENTRAL { vec![Role::Validator, Role::Notary] } else { vec![Role::Validator] };
+        let roles = if name == CENTRAL {
+            vec![Role::Validator, Role::Notary]
+        } else {
+            vec![Role::Validator]
+        };
         let request = EnrolmentRequest {
             network: keys.network.clone(),
             domain: keys.domain.clone(),

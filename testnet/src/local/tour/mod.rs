@@ -11,10 +11,19 @@
 //! Invariant: an item is told only after its result was compared with what has to come; the first
 //! one that differs ends the tour.
 
+mod actions;
+mod assets;
+mod conversion;
+mod correspondents;
 mod customer;
 mod names;
 mod payments;
+mod positions;
+mod rules;
 mod stage;
+mod trading;
+mod transfer;
+mod travel;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,7 +55,7 @@ pub struct TourArgs {
     /// An empty folder for the network [default: one in the folder for temporary files]
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Leave the network up, and say what to try next
+    /// Leave the network up, also when an item goes another way, and say what to try next
     #[arg(long)]
     keep: bool,
 }
@@ -72,8 +81,9 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
     if layout.state().exists() {
         refuse!(OtherLocalNetwork, "{} holds one already", dir.display());
     }
-    let mut banks: Vec<(String, bool)> =
-        ["bank-a", "bank-b", "bank-c", "bank-d", CENTRAL].map(|name| (name.to_owned(), true)).into();
+    let mut banks: Vec<(String, bool)> = ["bank-a", "bank-b", "bank-c", "bank-d", CENTRAL]
+        .map(|name| (name.to_owned(), true))
+        .into();
     banks.push(("bank-e".to_owned(), false));
     let plan = Plan { banks, seed: Some(1), suite: Suite::HybridMlDsa65, timing: TIMING };
     let begun = Instant::now();
@@ -89,7 +99,7 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
     };
     print(&command::table(&held.state))?;
     let shown = go(&mut held, begun);
-    if shown.is_err() || !keep {
+    if !keep {
         let _ = start::down(&mut held)?;
     }
     shown?;
@@ -105,6 +115,15 @@ type Chapter = (&'static str, fn(&Stage<'_>) -> Result<(), Refusal>);
 const CHAPTERS: &[Chapter] = &[
     ("Names and identities", names::chapter),
     ("Payments", payments::chapter),
+    ("The travel rule", travel::chapter),
+    ("The transfer of an asset", transfer::chapter),
+    ("Correspondents and paths", correspondents::chapter),
+    ("Payment with conversion", conversion::chapter),
+    ("Trading", trading::chapter),
+    ("The life of an asset", assets::chapter),
+    ("Ledger rules", rules::chapter),
+    ("Positions, netting, settle-up", positions::chapter),
+    ("Dependent actions", actions::chapter),
 ];
 
 fn go(held: &mut Held, begun: Instant) -> Result<(), Refusal> {

@@ -32,8 +32,10 @@ fn inside_a_bank(stage: &Stage<'_>) -> Result<(), Refusal> {
     let view = alice.paid(&order)?;
     same("the payment", &view.state, &PaymentState::Paid)?;
     same("carol", &carol.has(&euro)?.0, &before.try_plus(Amount::new(10_000))?)?;
-    stage.tell("alice pays carol, both at bank-a, 100.00 EUR: booked at once",
-        alice.desk.at(view.place))
+    stage.tell(
+        "alice pays carol, both at bank-a, 100.00 EUR: booked at once",
+        alice.desk.at(view.place),
+    )
 }
 
 fn between_two_banks(stage: &Stage<'_>) -> Result<(), Refusal> {
@@ -70,8 +72,10 @@ fn between_two_banks(stage: &Stage<'_>) -> Result<(), Refusal> {
     for bank in ["bank-a", "bank-b"] {
         holds("the memo is sealed", !stage.stands_in_the_clear(bank, MEMO)?)?;
     }
-    stage.tell("its memo went sealed to bank-b and is in no file of either bank",
-        format!("bound by hash into {}", tried.settlement))?;
+    stage.tell(
+        "its memo went sealed to bank-b and is in no file of either bank",
+        format!("bound by hash into {}", tried.settlement),
+    )?;
     let state = stage.json("bank-a", &["payment", "show", &order.to_string()])?;
     same("the state by id", &state["state"], &"settled".into())?;
     let then = state["then"].as_str().unwrap_or_default();
@@ -135,6 +139,7 @@ fn tier_too_low(stage: &Stage<'_>) -> Result<(), Refusal> {
     b.ask(b.client.set_trust(&a.domain, &fund, PLENTY))?;
     let tina = Customer::open(&a, "tina", &Registration { tier: 3, ..Registration::default() })?;
     a.ask(a.client.issue(&fund, tina.ledger, Amount::new(50_000), "tour-issue-fund"))?;
+    a.reaches(&b, &fund)?;
     let bob = stage.customer("bob@bank-b")?;
     let payment = Payment::plain(bob.account(), fund, Amount::new(1_000));
     let why = (Code::KycTierTooLow, "tina pays bob (tier 1) in an asset for tier 3");
@@ -176,7 +181,7 @@ fn on_the_deny_list(stage: &Stage<'_>) -> Result<(), Refusal> {
     let network = network.to_string_lossy();
     let verify = ["evidence", "verify", &file, "--network", &network];
     let told = stage.quadrille("bank-a", &verify)?.map_err(otherwise)?;
-    let line = told.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    stage.tell(format!("that refusal verifies offline: {line}"), &*file)?;
+    let lines: Vec<&str> = told.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    stage.tell(format!("that refusal verifies offline: {}", lines.join(" ")), &*file)?;
     files::replace(&list, b"", Access::Public)
 }

@@ -79,12 +79,17 @@ impl Desk {
         Ok(self.at(step.place))
     }
 
+    /// Waits until the bank has heard that the other one accepts an asset from it.
+    pub fn reaches(&self, other: &Desk, asset: &Uai) -> Result<(), Refusal> {
+        self.until(&format!("a way to {}", other.name), async || {
+            let what = (asset, Amount::new(100));
+            let ways = self.client.paths(&other.domain, what, asset, None).await.ok()?;
+            (!ways.is_empty()).then_some(())
+        })
+    }
+
     /// Waits until the bank knows something.
-    pub fn until<T>(
-        &self,
-        what: &str,
-        ask: impl AsyncFnMut() -> Option<T>,
-    ) -> Result<T, Refusal> {
+    pub fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> Result<T, Refusal> {
         self.runtime.block_on(wait(&format!("{}: {what}", self.name), STEP, ask))
     }
 }
@@ -103,7 +108,14 @@ impl<'a> Stage<'a> {
     pub fn new(held: &'a mut Held, begun: Instant) -> Result<Self, Refusal> {
         let passphrase = files::read_text(&held.layout.passphrase(), PASSPHRASE_BYTES)?;
         let runtime = Rc::new(clients::runtime()?);
-        Ok(Self { held, begun, runtime, passphrase, customers: RefCell::default(), told: Cell::new(0) })
+        Ok(Self {
+            held,
+            begun,
+            runtime,
+            passphrase,
+            customers: RefCell::default(),
+            told: Cell::new(0),
+        })
     }
 
     fn bank(&self, name: &str) -> Result<&Bank, Refusal> {
