@@ -463,11 +463,11 @@ impl Step {
     #[must_use]
     pub const fn satp(self) -> Option<&'static str> {
         match self {
-            Self::Agreed => Some("transfer-proposal, transfer-commence, lock-assertion"),
-            Self::Locked => Some("lock-assertion-receipt"),
-            Self::Revealed => Some("commit-prepare, commit-final"),
+            Self::Agreed => Some("transfer-proposal, transfer-commence, lock-assert"),
+            Self::Locked => Some("ack-commence, assertion-receipt"),
+            Self::Revealed => Some("commit-prepare, commit-ready, commit-final"),
             Self::DecidedSettle => Some("ack-commit-final"),
-            Self::Finalised => Some("transfer-complete"),
+            Self::Finalised => Some("commit-transfer-complete"),
             Self::Declined | Self::Aborted | Self::DecidedRefund => Some("session-abort"),
             Self::Appointed | Self::Queried | Self::Settled | Self::Refunded => None,
         }

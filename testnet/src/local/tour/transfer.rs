@@ -13,11 +13,11 @@ use crate::local::trader::otherwise;
 
 /// The messages of SATP-core that have to be in the timeline.
 const MESSAGES: [&str; 5] = [
-    "lock-assertion",
-    "lock-assertion-receipt",
+    "lock-assert",
+    "assertion-receipt",
     "commit-prepare",
     "ack-commit-final",
-    "transfer-complete",
+    "commit-transfer-complete",
 ];
 
 pub(super) fn chapter(stage: &Stage<'_>) -> Result<(), Refusal> {
