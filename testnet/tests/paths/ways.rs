@@ -103,9 +103,9 @@ fn a_transfer_shows_the_messages_of_satp_beside_its_steps(stage: &Stage) {
         let steps = stage.steps(bank, &moved);
         let place = |step: &str| steps.iter().position(|(name, _)| name == step).unwrap();
         let named = |step: &str| steps[place(step)].1.clone().unwrap();
-        assert_eq!(named("Agreed"), "transfer-commence, lock-assert");
-        assert_eq!(named("Locked"), "ack-commence, lock-assert-receipt");
-        assert_eq!(named("Revealed"), "commit-prepare, commit-ready, commit-final-assert");
+        assert_eq!(named("Agreed"), "transfer-proposal, transfer-commence, lock-assert");
+        assert_eq!(named("Locked"), "ack-commence, assertion-receipt");
+        assert_eq!(named("Revealed"), "commit-prepare, commit-ready, commit-final");
         assert_eq!(named("Decided(settle)"), "ack-commit-final");
         assert_eq!(named("Finalised"), "commit-transfer-complete");
         let order = ["Agreed", "Locked", "Revealed", "Decided(settle)", "Finalised"].map(place);
