@@ -13,5 +13,6 @@
 mod desk;
 mod enclosed;
 mod kills;
+mod netting;
 mod stage;
 mod ways;
