@@ -15,4 +15,5 @@ mod enclosed;
 mod kills;
 mod netting;
 mod stage;
+mod transfer;
 mod ways;
