@@ -14,6 +14,7 @@ mod desk;
 mod enclosed;
 mod kills;
 mod netting;
+mod notary;
 mod stage;
 mod transfer;
 mod ways;
