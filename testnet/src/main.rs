@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
+use quadrille_testnet::local::tour::TourArgs;
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -22,6 +23,8 @@ enum Command {
     Sim(SimArgs),
     /// Show three trades between banks: one competes, one survives a kill -9, one is refunded
     Demo(DemoArgs),
+    /// Go through everything that the network does, item by item, with the evidence of each
+    Tour(TourArgs),
     /// Measure trades between two banks: latency, rate, and what each costs
     Measure(MeasureArgs),
     #[command(flatten)]
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Sim(args) => args.run(),
         Command::Demo(args) => args.run(),
+        Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
         Command::Local(command) => command.run(),
     }

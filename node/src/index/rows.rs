@@ -463,9 +463,9 @@ impl Step {
     #[must_use]
     pub const fn satp(self) -> Option<&'static str> {
         match self {
-            Self::Agreed => Some("transfer-commence, lock-assert"),
-            Self::Locked => Some("ack-commence, lock-assert-receipt"),
-            Self::Revealed => Some("commit-prepare, commit-ready, commit-final-assert"),
+            Self::Agreed => Some("transfer-proposal, transfer-commence, lock-assert"),
+            Self::Locked => Some("ack-commence, assertion-receipt"),
+            Self::Revealed => Some("commit-prepare, commit-ready, commit-final"),
             Self::DecidedSettle => Some("ack-commit-final"),
             Self::Finalised => Some("commit-transfer-complete"),
             Self::Declined | Self::Aborted | Self::DecidedRefund => Some("session-abort"),

@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig, RecordStore};
 use libp2p::kad::{
@@ -47,6 +47,10 @@ const PACKET_BYTES: usize = 64 * 1024;
 /// Records that a member may have stored here, and all members together.
 const STORE_RATE: Rate = Rate { burst: 64, each: 16, period: Duration::from_secs(10) };
 const STORE_RATE_ALL: Rate = Rate { burst: 1024, each: 512, period: Duration::from_secs(10) };
+
+/// How often it is said again what we deal in, when that has not changed. A bank that says all of
+/// it with every change of its record is soon not heard any more: peers bound what they store.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
 
 const _: () = assert!(limits::DIRECTORY_RECORD_BYTES * 2 < PACKET_BYTES);
 
@@ -103,6 +107,8 @@ pub struct Lookups {
     questions: HashMap<QueryId, Question>,
     stores: Buckets,
     provided: Vec<Uai>,
+    /// When all of `provided` was said the last time.
+    said: Option<Instant>,
 }
 
 impl Lookups {
@@ -112,6 +118,7 @@ impl Lookups {
             questions: HashMap::new(),
             stores: Buckets::new(STORE_RATE, STORE_RATE_ALL),
             provided: Vec::new(),
+            said: None,
         }
     }
 
@@ -148,12 +155,14 @@ impl Lookups {
         self.questions.insert(query, question);
     }
 
-    /// Publishes our own record and what it says that we deal in.
+    /// Publishes our own record, and that we deal in what it names anew: in all that it names
+    /// where somebody new is there.
     pub fn publish(
         &mut self,
         kademlia: &mut Kademlia,
         shared: &Shared,
         signed: &SignedGatewayRecord,
+        newcomer: bool,
     ) {
         let record = Record::new(gateway_key(shared.host.domain()), signed.to_bytes());
         if let Err(error) = kademlia.put_record(record, Quorum::One) {
@@ -164,7 +173,11 @@ impl Lookups {
         for uai in self.provided.iter().filter(|uai| !services.contains(uai)) {
             kademlia.stop_providing(&asset_key(uai));
         }
-        for uai in &services {
+        let again = newcomer || self.said.is_none_or(|at| at.elapsed() >= SAY_AGAIN);
+        if again {
+            self.said = Some(Instant::now());
+        }
+        for uai in services.iter().filter(|uai| again || !self.provided.contains(uai)) {
             if let Err(error) = kademlia.start_providing(asset_key(uai)) {
                 tracing::warn!(%error, %uai, "a provider record is not published");
             }

@@ -96,6 +96,8 @@ pub struct Driver {
     lookups: Lookups,
     /// Somebody has come, or our record has changed, since it was last published.
     unpublished: bool,
+    /// Whether somebody has come since it was published.
+    newcomer: bool,
     dialer: Dialer,
     /// The connections that stand.
     lines: HashMap<ConnectionId, Line>,
@@ -129,6 +131,7 @@ impl Driver {
             judged,
             lookups: Lookups::new(),
             unpublished: true,
+            newcomer: false,
             lines: HashMap::new(),
             ping_failures: HashMap::new(),
         }
@@ -328,6 +331,7 @@ impl Driver {
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
         }
         self.unpublished = true;
+        self.newcomer = true;
         if shared.host.is_validator() && shared.roster.feeds(&domain) {
             self.sessions.connected(&domain);
         }
@@ -416,8 +420,8 @@ impl Driver {
         }
         if let Some(signed) = self.own.signed() {
             let kademlia = &mut self.swarm.behaviour_mut().kademlia;
-            self.lookups.publish(kademlia, &self.shared, &signed);
-            self.unpublished = false;
+            self.lookups.publish(kademlia, &self.shared, &signed, self.newcomer);
+            (self.unpublished, self.newcomer) = (false, false);
         }
     }
 

@@ -110,3 +110,33 @@ async fn nodes_that_know_a_bootstrap_peer_alone_find_each_other() {
     session(&b, &c).await;
     assert!(boot.told().is_empty(), "no session with who keeps no ledgers");
 }
+
+/// Peers bound what they store for a member: what has not changed is not said again each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_of_a_record_with_many_services_is_heard() {
+    let world = World::new();
+    let (a, b) = (world.host("a", 1), world.host("b", 2));
+    let mesh_a = start(&a, 1, config()).await;
+    let mesh_b = start(&b, 2, knowing(&[(&a, &mesh_a)])).await;
+    session(&a, &b).await;
+    for flat in 1..=6 {
+        let fee = Some(Fee { flat: Amount::new(flat), ppm: 0 });
+        let dealing = |number: u32| {
+            let asset = asset(&format!("A{number}"));
+            Dealing { asset, fee, accepts: BTreeSet::from([domain("a")]) }
+        };
+        b.state.lock().unwrap().published = Published {
+            transit: Some(Ubi([7; 32])),
+            named: true,
+            dealings: (0..24).map(dealing).collect(),
+        };
+        until("the change is heard", || {
+            mesh_a.gateways().iter().any(|gateway| {
+                let record = gateway.record();
+                record.domain == domain("b") && record.services.iter().any(|at| at.fee == fee)
+            })
+        })
+        .await;
+    }
+    drop(mesh_b);
+}

@@ -16,5 +16,6 @@ pub mod prepare;
 pub mod process;
 pub mod start;
 pub mod state;
+pub mod tour;
 pub mod trader;
 pub mod up;

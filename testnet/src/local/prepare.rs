@@ -32,6 +32,10 @@ use super::state::{Bank, State};
 const AT_A_TIME: usize = 2;
 /// Random bytes of the passphrase.
 const PASSPHRASE_BYTES: usize = 16;
+/// The bank of this name is a notary, too.
+pub const CENTRAL: &str = "central";
+/// With whom a bank has no business, in its data directory: nobody at first.
+pub const DENY_LIST: &str = "deny.txt";
 const ANY_ADDRESS: &str = "/ip4/127.0.0.1/tcp/0";
 
 /// How the settlements of a local network are timed.
@@ -131,9 +135,10 @@ impl Maker<'_> {
         let network = self.network.network().clone();
         let keys = Keys::generate(network, bank.domain.clone(), self.suite)?;
         keyfile::create(&data.keys(), &keys, self.passphrase)?;
-        self.enrol(&keys, &data.certificate())?;
+        self.enrol(name, &keys, &data.certificate())?;
         self.network.save(&data.network())?;
         write_config(&config)?;
+        files::create(&data.dir().join(DENY_LIST), b"", Access::Public)?;
         let label = "made by quadrille-testnet";
         let token = tokens::create(&data.tokens(), Bearer::Operator, label, self.now)?.token;
         let path = self.layout.token(name);
@@ -151,6 +156,7 @@ impl Maker<'_> {
         config.api.listen.set_port(0);
         // Whoever tests subscriptions listens on this machine.
         config.hooks.allow_private = true;
+        DENY_LIST.clone_into(&mut config.compliance.deny_list);
         config.mesh.listen = vec![ANY_ADDRESS.parse()?];
         config.settlement.life_ms = self.timing.life_ms;
         config.settlement.reveal_margin_ms = self.timing.reveal_margin_ms;
@@ -159,14 +165,19 @@ impl Maker<'_> {
     }
 
     /// Asks for a certificate and gets it, as by `enroll request`, `approve`, `enroll accept`.
-    fn enrol(&self, keys: &Keys, certificate: &Path) -> Result<(), Refusal> {
+    fn enrol(&self, name: &str, keys: &Keys, certificate: &Path) -> Result<(), Refusal> {
         let none = || Refusal::new(Code::UnknownEpoch, keys.domain.to_string());
         let (epoch, key) = keys.latest().ok_or_else(none)?;
+        let roles = if name == CENTRAL {
+            vec![Role::Validator, Role::Notary]
+        } else {
+            vec![Role::Validator]
+        };
         let request = EnrolmentRequest {
             network: keys.network.clone(),
             domain: keys.domain.clone(),
             lei: None,
-            roles: Bounded::new(vec![Role::Validator])?,
+            roles: Bounded::new(roles)?,
             epoch,
             signing_key: key.public().clone(),
             sealing_key: Some(keys.sealing.public().clone()),

@@ -175,7 +175,21 @@ pub fn start(
 /// # Errors
 /// `Q-2324` the program cannot be started.
 pub fn ask(program: &Path, arguments: &[&OsStr]) -> Result<Result<String, String>, Refusal> {
-    let output = plain(program, arguments).stdin(Stdio::null()).output().map_err(|error| {
+    ask_with(program, arguments, &[])
+}
+
+/// The same, with these `QUADRILLE_…` settings.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_with(
+    program: &Path,
+    arguments: &[&OsStr],
+    settings: &[(&str, &OsStr)],
+) -> Result<Result<String, String>, Refusal> {
+    let mut command = plain(program, arguments);
+    command.envs(settings.iter().copied()).stdin(Stdio::null());
+    let output = command.output().map_err(|error| {
         Refusal::new(Code::NodeDidNotStart, format!("{}: {error}", program.display()))
     })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
