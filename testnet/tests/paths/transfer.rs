@@ -8,11 +8,11 @@ use quadrille_testnet::local::trader::wait;
 
 use crate::stage::{STEP, Stage};
 
-/// The draft's messages, as its phases 2 and 3 have them.
+/// The messages of SATP-core in the order in which a transfer takes its steps.
 const MESSAGES: [&str; 5] = [
-    "transfer-commence, lock-assert",
-    "ack-commence, lock-assert-receipt",
-    "commit-prepare, commit-ready, commit-final-assert",
+    "transfer-proposal, transfer-commence, lock-assert",
+    "ack-commence, assertion-receipt",
+    "commit-prepare, commit-ready, commit-final",
     "ack-commit-final",
     "commit-transfer-complete",
 ];
