@@ -13,5 +13,8 @@
 mod desk;
 mod enclosed;
 mod kills;
+mod netting;
+mod notary;
 mod stage;
+mod transfer;
 mod ways;
