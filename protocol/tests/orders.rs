@@ -16,6 +16,7 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::opening::{DailyLimit, Rules};
 use quadrille_protocol::ledger::{Action, AssetProfile, Opening, Payment, SignedOpening};
 use quadrille_protocol::log::Record;
+use quadrille_protocol::payment::Fee;
 use quadrille_protocol::settlement::Account;
 use quadrille_protocol::types::*;
 use quadrille_protocol::validator::{Accepted, Boot, Command, Event, Input, State};
@@ -317,6 +318,10 @@ fn commands_are_refused_with_their_codes() {
         limit: amount,
     };
     let lock = |asset: &Uai| Command::LockAsset { asset: asset.clone(), locked: true };
+    let fee = |asset: &Uai, ppm| Command::SetTransitFee {
+        asset: asset.clone(),
+        fee: Fee { flat: Amount::ZERO, ppm },
+    };
     let cases = [
         (Code::SupplyExceeded, issue(&capped.uai(), ledger, amount)),
         (Code::KycTierTooLow, issue(&gold.uai(), ledger, amount)),
@@ -332,6 +337,8 @@ fn commands_are_refused_with_their_codes() {
         (Code::WrongDomain, limit("bank-a.example", &market.eur)),
         (Code::UnknownAsset, limit("bank-b.example", &unknown)),
         (Code::UnknownLedger, Command::SetTransitLedger(Some(Ubi([1; 32])))),
+        (Code::UnknownAsset, fee(&unknown, 1)),
+        (Code::FeeTooHigh, fee(&market.eur, 1_000_001)),
         (Code::UnknownLedger, Command::Freeze(Ubi([1; 32]))),
         (Code::NotRecovering, Command::CustomersHeard),
         (Code::NotRecovering, Command::GiveUpOn(market.net.domain(1))),

@@ -26,6 +26,21 @@ fn is_found(bug: Bug) {
     assert!(clean.is_none(), "seed {seeds} fails without {bug:?} too: {clean:?}");
 }
 
+/// Where nobody but the banks themselves looks at their books: what one of them has booked wrong
+/// the other one finds.
+#[test]
+fn a_mirror_that_drifts_is_found_by_reconciliation_alone() {
+    let options = Options { trusting: true, ..Options::default() };
+    let found = (1..=SEEDS).find_map(|seed| {
+        plant(Some(Bug::MirrorDrifts));
+        let outcome = run_seed(seed, options);
+        plant(None);
+        outcome.broken
+    });
+    let broken = found.expect("it is found");
+    assert_eq!(broken.invariant, "honest books reconcile", "{broken:?}");
+}
+
 macro_rules! planted {
     ($($test:ident: $bug:ident,)*) => {
         $(#[test]

@@ -44,7 +44,7 @@ pub use rows::{
 pub use source::{BatchSource, Log};
 
 /// Rises whenever rows change their meaning: an index of another version is built again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Batches between two times that the index is made durable.
 const SYNC_BATCHES: u64 = 1_024;
 /// Batches that catching up writes at once.

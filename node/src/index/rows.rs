@@ -10,7 +10,7 @@ use quadrille_protocol::ledger::transaction::{Cause, Movement};
 use quadrille_protocol::limits;
 use quadrille_protocol::log::OutcomeKind;
 use quadrille_protocol::market::OfferTerms;
-use quadrille_protocol::settlement::agreement::{Header, Leg};
+use quadrille_protocol::settlement::agreement::{Header, Leg, Purpose};
 use quadrille_protocol::types::{
     Amount, Bounded, Domain, Hash, Height, Holder, KeyId, OrderId, Sequence, SettlementId, Time,
     Ubi,
@@ -399,6 +399,8 @@ pub struct SettlementRow {
     pub header: Header,
     /// Its legs; empty where we are its notary or were only asked.
     pub legs: Bounded<Leg, { limits::AGREEMENT_LEGS }>,
+    /// What for; unknown where we are its notary or were only asked.
+    pub purpose: Option<Purpose>,
     /// Where we first wrote of it.
     pub opened: Said,
     /// When.
@@ -456,15 +458,16 @@ pub enum Step {
 }
 
 impl Step {
-    /// The messages of SATP-core that do the same between two gateways; `None` where it has none.
+    /// Its counterpart among the messages of SATP-core, in the transfer of an asset; none for what
+    /// that protocol has no message for.
     #[must_use]
     pub const fn satp(self) -> Option<&'static str> {
         match self {
-            Self::Agreed => Some("transfer-proposal, transfer-commence, lock-assertion"),
-            Self::Locked => Some("lock-assertion-receipt"),
-            Self::Revealed => Some("commit-prepare, commit-final"),
+            Self::Agreed => Some("transfer-proposal, transfer-commence, lock-assert"),
+            Self::Locked => Some("ack-commence, assertion-receipt"),
+            Self::Revealed => Some("commit-prepare, commit-ready, commit-final"),
             Self::DecidedSettle => Some("ack-commit-final"),
-            Self::Finalised => Some("transfer-complete"),
+            Self::Finalised => Some("commit-transfer-complete"),
             Self::Declined | Self::Aborted | Self::DecidedRefund => Some("session-abort"),
             Self::Appointed | Self::Queried | Self::Settled | Self::Refunded => None,
         }

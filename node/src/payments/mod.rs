@@ -31,6 +31,10 @@ pub use receive::Opener;
 
 /// Members whose gateway records are looked up for one search, at most.
 const LOOKUPS: usize = 16;
+/// How often a search that finds no trust is tried again with newer records.
+const REFRESHES: u32 = 3;
+/// How long it waits for them.
+const REFRESH: Duration = Duration::from_millis(400);
 /// Longest time for these.
 const LOOKUP: Duration = Duration::from_secs(3);
 
@@ -75,9 +79,32 @@ impl Payments {
             return Err(NoWay::OneBank.into());
         }
         self.engine.directory().member(&wanted.payee)?;
-        let atlas = self.atlas(&wanted.payee, [&wanted.asset, &wanted.spend]).await?;
-        let search = move || find(&atlas, &wanted).map_err(Refusal::from);
-        self.engine.verifier().run(search).await
+        let mut refreshed = 0;
+        loop {
+            let atlas = self.atlas(&wanted.payee, [&wanted.asset, &wanted.spend]).await?;
+            let asked = wanted.clone();
+            let search = move || Ok(find(&atlas, &asked));
+            let refusal = match self.engine.verifier().run(search).await? {
+                Ok(ways) => return Ok(ways),
+                Err(no) if refreshed == REFRESHES || !is_of_trust(&no) => no.into(),
+                Err(_) => {
+                    // Somebody's word of a new credit limit may be on its way to us.
+                    refreshed = refreshed.saturating_add(1);
+                    self.refresh(&wanted.payee).await;
+                    continue;
+                }
+            };
+            return Err(refusal);
+        }
+    }
+
+    /// Looks the payee's record up again, a little later.
+    async fn refresh(&self, payee: &Domain) {
+        tokio::time::sleep(REFRESH).await;
+        let found = tokio::time::timeout(LOOKUP, self.mesh.find_gateway(payee)).await;
+        if let Ok(Err(refusal)) = found {
+            tracing::debug!(%payee, %refusal, "its gateway record is not found");
+        }
     }
 
     /// What is known now of who accepts whom, of fees and offers.
@@ -129,6 +156,14 @@ impl Payments {
             }
         });
         join_all(lookups.collect::<Vec<_>>()).await;
+    }
+}
+
+/// Whether there is no way for want of somebody's trust, which newer records may say of.
+fn is_of_trust(no: &NoWay) -> bool {
+    match no {
+        NoWay::NobodyAccepted(..) | NoWay::NotAccepted(..) | NoWay::Unconnected { .. } => true,
+        NoWay::OneBank | NoWay::TooLong(_) | NoWay::OffersDoNotFit | NoWay::TooDear { .. } => false,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use quadrille_protocol::crypto::seal::SealingKey;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::{ReceivedFrame, Statement};
@@ -55,11 +56,9 @@ impl Opener {
             .filter(|agreement| agreement.enclosure.as_ref().is_some_and(|it| it.to == *own))
             .map(|agreement| (**agreement).clone())
             .collect();
-        let mut findings = Vec::with_capacity(enclosed.len());
-        for agreement in enclosed {
-            findings.push(self.find(agreement).await?);
-        }
-        Ok(findings)
+        // All at once: a screening that takes its time must not add up over a page. How many run at
+        // a time is bounded where they run.
+        try_join_all(enclosed.into_iter().map(|agreement| self.find(agreement))).await
     }
 
     async fn find(&self, agreement: Agreement) -> Result<Finding, Refusal> {

@@ -4,6 +4,7 @@ mod bank;
 mod events;
 mod hooks;
 mod hostile;
+mod money;
 mod names;
 mod rules;
 #[path = "../../../protocol/tests/support/mod.rs"]

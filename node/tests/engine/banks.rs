@@ -284,7 +284,7 @@ impl Bank {
         self.up().log.last().unwrap_or_default()
     }
 
-    async fn read<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Validator) -> T + Send + 'static,
     ) -> T {
@@ -474,6 +474,14 @@ impl Net {
     }
 
     pub async fn customer(&self, bank: usize, name: &str, asset: &Uai) -> Customer {
+        let customer = self.opened(bank, name).await;
+        let (asset, ledger, amount) = (asset.clone(), customer.ledger, Amount::new(FUNDS));
+        self.banks[bank].command(Command::Issue { asset, ledger, amount, name: None }).await;
+        customer
+    }
+
+    /// A customer with an empty ledger.
+    pub async fn opened(&self, bank: usize, name: &str) -> Customer {
         let seed = *Hash([name.as_bytes()[0]; 32]).as_bytes();
         let key = SecretKey::generate(Suite::Ed25519, &seed);
         let opening = Opening {
@@ -490,12 +498,10 @@ impl Net {
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));
         let engine = self.banks[bank].engine();
         engine.open(SignedOpening { opening, signature }).await.unwrap();
-        let (asset, amount) = (asset.clone(), Amount::new(FUNDS));
-        self.banks[bank].command(Command::Issue { asset, ledger, amount, name: None }).await;
         Customer { bank, ledger, key }
     }
 
-    async fn order(&self, customer: &Customer, action: Action) -> OrderId {
+    pub async fn order(&self, customer: &Customer, action: Action) -> OrderId {
         let nonce = Nonce(self.nonces.fetch_add(1, Ordering::SeqCst) + 1);
         let expiry = SystemClock.now().after(Duration(3_600_000));
         let order = Order { network: network(), ledger: customer.ledger, nonce, expiry, action };

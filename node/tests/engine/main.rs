@@ -10,6 +10,7 @@
 
 mod banks;
 mod names;
+mod netting;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

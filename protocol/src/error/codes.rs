@@ -391,6 +391,8 @@ codes! {
         "Try another amount, or wait for other offers.";
     2625 PathTooDear "every path costs more than the payer allows",
         "Allow what the message says, or wait for a better price.";
+    2626 FeeTooHigh "fee is more than the whole of what is passed on",
+        "At most 1000000 millionths; charge more as a flat amount.";
 
     2701 BooksDiffer "our books and this peer's differ",
         "See `quadrille positions`; find the difference with the peer, then explain the break.";

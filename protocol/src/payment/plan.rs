@@ -27,10 +27,14 @@ pub struct Fee {
 }
 
 impl Fee {
+    /// The whole of what is passed on, in millionths: no fee asks for more.
+    pub const WHOLE: u32 = 1_000_000;
+
     /// The fee for passing `amount` on; `None` when it cannot be written.
     #[must_use]
     pub fn of(&self, amount: Amount) -> Option<Amount> {
-        let part = amount.scaled_up(Amount::new(self.ppm.into()), Amount::new(1_000_000))?;
+        let part =
+            amount.scaled_up(Amount::new(self.ppm.into()), Amount::new(Self::WHOLE.into()))?;
         self.flat.plus(part)
     }
 }

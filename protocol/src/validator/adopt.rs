@@ -5,7 +5,7 @@
 //!  per lost record of ours, in its old order:
 //!     Heard    what it answered: peers' pages up to there, without reacting to them again
 //!     Own      the record itself
-//!     Repeat   a decision or lock, to those who had not heard it yet
+//!     Repeat   a decision , lock or Finalised, to those who had not heard it yet
 //!  React       what no record of ours had answered
 //! ```
 //!
@@ -206,6 +206,7 @@ impl Validator {
                 self.finish_decided(now)?;
                 self.end_unsaid_payments(now)?;
                 self.volatile.mode = Mode::Live;
+                self.volatile.settled.clear();
                 if self.state.adopting.is_some() {
                     self.commit(&Record::Restored)?;
                 }
@@ -240,6 +241,13 @@ impl Validator {
         let fits = record.as_ref().is_ok_and(|record| self.state.fits(record));
         let what = record.as_ref().map_or_else(|_| "unreadable".to_owned(), described);
         let untold = record.as_ref().map(|record| self.untold(record, told)).unwrap_or_default();
+        if let Some(id) = record.as_ref().ok().and_then(settles)
+            && let Some(known) = self.state.settlements.get(&id)
+        {
+            // With this it may be closed, and who was told that it is settled is forgotten.
+            let shared = known.counterparties(&self.state.domain);
+            self.volatile.settled.insert(id, shared);
+        }
         self.commit(&Record::Recovered(evidence))?;
         if !fits {
             self.event(Event::Unresolved { height, what });
@@ -252,11 +260,15 @@ impl Validator {
         Ok(())
     }
 
-    /// Who of those that a decider's word was for has not heard it.
+    /// Who of those that a decider's word was for, or that we have settled, has not heard it.
     fn untold(&self, record: &Record, told: &BTreeSet<Domain>) -> BTreeSet<Domain> {
         let id = match record {
             Record::Statement(Statement::Decided(decided)) => decided.settlement,
             Record::Statement(Statement::Locked(id)) => *id,
+            Record::Statement(Statement::Finalised { settlement, .. }) => {
+                let shared = self.volatile.settled.get(settlement).cloned().unwrap_or_default();
+                return shared.into_iter().filter(|other| !told.contains(other)).collect();
+            }
             _ => return BTreeSet::new(),
         };
         let own = &self.state.domain;

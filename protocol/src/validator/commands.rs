@@ -12,6 +12,7 @@ use crate::limits;
 use crate::log::record::{BookRoot, CreditLimit};
 use crate::log::{FraudProof, Record, Statement};
 use crate::market::live_root;
+use crate::payment::Fee;
 use crate::types::{Amount, Domain, Sequence, Time, Uai, Ubi};
 
 impl Validator {
@@ -91,6 +92,10 @@ impl Validator {
             Command::PublishBook => self.publish_book(),
             Command::SetTransitFee { asset, fee } => {
                 self.state.books.asset(&asset)?;
+                if fee.ppm > Fee::WHOLE {
+                    let what = format!("{} millionths of {asset}", fee.ppm);
+                    return Err(Refusal::new(Code::FeeTooHigh, what).into());
+                }
                 self.write(Record::TransitFee { asset, fee })
             }
             Command::SetTravelRule { asset, threshold } => {

@@ -25,6 +25,7 @@ mod draft;
 pub mod effect;
 mod giving;
 pub mod input;
+mod learn;
 mod netting;
 mod orders;
 mod pay;

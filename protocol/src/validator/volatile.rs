@@ -97,6 +97,9 @@ pub(super) struct Volatile {
     pub notices_seen: u64,
     /// What the edge found in the enclosures of the page that is being taken in.
     pub findings: Vec<Finding>,
+    /// While lost records are written down again: settlements of which the booking came back, and
+    /// with whom we share a leg of them.
+    pub settled: BTreeMap<SettlementId, BTreeSet<Domain>>,
     /// Settlements for whose decision the log is being searched, the oldest search first. One
     /// that is decided meanwhile is taken out: what the search then says is out of date.
     pub searches: VecDeque<SettlementId>,
@@ -114,6 +117,7 @@ impl Volatile {
             draining: false,
             notices_seen: 0,
             findings: Vec::new(),
+            settled: BTreeMap::new(),
             searches: VecDeque::new(),
             booked: BTreeSet::new(),
         }

@@ -101,10 +101,16 @@ impl World {
         }
         // A bundle of proofs is rare, and keeping it back is what a deciding liar can gain by.
         let bundle = lying && carries_bundle(batch) && self.liar.random.chance(5_000);
-        if !bundle && !self.liar.random.chance(self.plan.nodes.lie) {
+        // A position is told seldom, and is what reconciliation looks at.
+        let position = lying && !bundle && tells_position(batch) && self.liar.random.chance(3_000);
+        if !bundle && !position && !self.liar.random.chance(self.plan.nodes.lie) {
             return false;
         }
-        let lie = if bundle { Lie::NoBundle } else { *self.liar.random.pick(&LIES) };
+        let lie = match (bundle, position) {
+            (true, _) => Lie::NoBundle,
+            (false, true) => Lie::FalsePosition,
+            (false, false) => *self.liar.random.pick(&LIES),
+        };
         let told = self.tell(lie, node, peer, batch, page, signature);
         if told.is_some() {
             self.figures.lies += 1;
@@ -240,6 +246,12 @@ impl World {
         self.send(node, decider, &Packet::Frame(codec::encode(&frame).into()));
         Some(false)
     }
+}
+
+fn tells_position(batch: &Batch) -> bool {
+    let mut records = batch.stored().records.iter();
+    records
+        .any(|bytes| matches!(Record::read(bytes), Ok(Record::Statement(Statement::Position(_)))))
 }
 
 fn carries_bundle(batch: &Batch) -> bool {

@@ -270,7 +270,7 @@ fn draw_customer(
         holder: name.parse().expect("a holder"),
         number: 1,
         key: keys[0].public().clone(),
-        tier: if transit || serial % 4 > 0 { 3 } else { 1 },
+        tier: if transit || !serial.is_multiple_of(4) { 3 } else { 1 },
         jurisdiction: if known { home() } else { Country::UNKNOWN },
         identity: Hash::ZERO,
         rules,

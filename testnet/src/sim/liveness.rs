@@ -45,7 +45,10 @@ impl World {
             if !self.step()? {
                 break;
             }
-            if self.now_ms >= look_ms {
+            // What is said every few minutes wakes everybody up: rest is in between.
+            let next = self.queue.first_key_value().map(|((at_ms, _), _)| *at_ms);
+            let idle = next.is_none_or(|next| next > self.now_ms + LOOK_MS);
+            if idle || self.now_ms >= look_ms {
                 look_ms = self.now_ms + LOOK_MS;
                 if self.at_rest().is_ok() {
                     break;

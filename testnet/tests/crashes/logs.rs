@@ -1,7 +1,7 @@
 //! The log of a bank, read from a copy of its files.
 
 use quadrille_node::log_store::LogStore;
-use quadrille_protocol::log::Record;
+use quadrille_protocol::log::{Record, Statement};
 use quadrille_protocol::types::Height;
 use quadrille_testnet::local::audit;
 
@@ -24,9 +24,12 @@ pub fn settlement_batches(stage: &Stage, side: Side, above: Height) -> Vec<Vec<S
 
 fn kinds(record: &Record) -> Vec<String> {
     match record {
+        // Told a while after a trade, and no part of it.
+        Record::Statement(Statement::Position(_)) => Vec::new(),
         Record::Statement(statement) => vec![statement.kind().to_owned()],
         Record::Received(frame) => {
             let statements = frame.items().iter().filter_map(|item| item.statement.as_ref());
+            let statements = statements.filter(|said| !matches!(said, Statement::Position(_)));
             statements.map(|statement| format!("Received/{}", statement.kind())).collect()
         }
         Record::Transaction(transaction) => match transaction.cause.kind() {

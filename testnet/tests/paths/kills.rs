@@ -19,6 +19,9 @@ const KILLS: [(&str, &str); 8] = [
     ("bank-a", "after-sign:Revealed"),
 ];
 
+/// A kill after which the bank stays away until the payer's bank has given up: nothing moves.
+const ABSENCE: (&str, &str) = ("bank-c", "before-append:Locked");
+
 #[test]
 fn a_payment_through_four_banks_ends_whole_whoever_is_killed_in_the_middle() {
     let mut stage = Stage::new();
@@ -31,7 +34,9 @@ fn a_payment_through_four_banks_ends_whole_whoever_is_killed_in_the_middle() {
     stage.transit("bank-c", 2);
     let euro = stage.euro.clone();
     println!("bank    moment:record                         payment   s");
-    for (number, (bank, point)) in KILLS.into_iter().enumerate() {
+    let absent = [(ABSENCE.0, ABSENCE.1, true)];
+    let kills = KILLS.map(|(bank, point)| (bank, point, false)).into_iter().chain(absent);
+    for (number, (bank, point, away)) in kills.enumerate() {
         stage.arm(bank, point);
         stage.ways(&euro, 1_000, |ways| {
             ways.len() == 1 && ways[0].parties == 4 && ways[0].cost == Amount::new(1_005)
@@ -41,6 +46,9 @@ fn a_payment_through_four_banks_ends_whole_whoever_is_killed_in_the_middle() {
         let begun = Instant::now();
         let order = stage.pay(&format!("kill-{number}"), &euro, 1_000, 1_010);
         stage.dies_of(bank, point);
+        if away {
+            assert_eq!(stage.ended(&order).state, PaymentState::Refunded, "{point}: away");
+        }
         stage.start(bank, None);
         let again = stage.pay(&format!("kill-{number}"), &euro, 1_000, 1_010);
         assert_eq!(again, order, "the same order");

@@ -10,6 +10,8 @@
     reason = "a test fails by panicking and tells what it has tried"
 )]
 
+mod desk;
+mod enclosed;
 mod kills;
 mod stage;
 mod ways;

@@ -35,6 +35,8 @@ const PASSPHRASE_BYTES: usize = 4096;
 const ROWS: usize = 1_000;
 /// The last lines of a log in which a killed bank's last words are.
 const LAST_LINES: usize = 40;
+/// The banks.
+pub const BANKS: [&str; 4] = ["bank-a", "bank-b", "bank-c", "bank-d"];
 /// A credit limit that is never reached.
 pub const PLENTY: Amount = Amount::new(1_000_000_000);
 
@@ -97,10 +99,9 @@ impl Stage {
 
     /// Makes these the only credit limits for bank-a's euro: who accepts whom, up to what.
     pub fn trust(&self, lines: &[(&str, &str, Amount)]) {
-        let banks = ["bank-a", "bank-b", "bank-c", "bank-d"];
-        for of in banks {
+        for of in BANKS {
             let client = self.client(of);
-            for peer in banks.into_iter().filter(|peer| *peer != of) {
+            for peer in BANKS.into_iter().filter(|peer| *peer != of) {
                 let wanted = lines.iter().find(|(by, whom, _)| (*by, *whom) == (of, peer));
                 let domain = self.domain(peer);
                 let limit = wanted.map_or(Amount::ZERO, |(_, _, limit)| *limit);
@@ -200,7 +201,7 @@ impl Stage {
     /// Waits until no settlement is open anywhere and everybody has heard everything; then
     /// everything that is between the banks holds.
     pub fn audit(&self) {
-        for bank in ["bank-a", "bank-b", "bank-c", "bank-d"] {
+        for bank in BANKS {
             let client = self.client(bank);
             let what = format!("nothing is open at {bank}");
             let idle = wait(&what, ENDING, async || {

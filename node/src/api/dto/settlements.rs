@@ -136,9 +136,8 @@ pub struct StepView {
     /// `Settled` or `Refunded` when the books were changed.
     #[schema(example = "Locked")]
     pub step: String,
-    /// The messages of SATP-core that do the same between two gateways; `null` where it has none.
-    #[serde(default)]
-    #[schema(example = "lock-assertion-receipt")]
+    /// The messages of SATP-core that it stands for, in the transfer of an asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub satp: Option<String>,
     /// Who said it.
     #[schema(value_type = String)]

@@ -161,6 +161,9 @@ pub(in super::super) async fn paths(
     State(api): State<Shared>,
     Params(query): Params<PathQuery>,
 ) -> Answered<Json<Vec<PathView>>> {
+    if query.amount.is_zero() {
+        return Err(Refusal::new(Code::ZeroAmount, "").into());
+    }
     let spend = query.spend.unwrap_or_else(|| query.asset.clone());
     let wanted = PathWanted {
         payee: query.to,

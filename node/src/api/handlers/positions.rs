@@ -219,6 +219,13 @@ pub(in super::super) async fn settle_up(
     Body(SettleUp { peer, asset, amount, through }): Body<SettleUp>,
 ) -> Answered<Json<Receipt>> {
     let mut gathered = own_debts(&api, &asset).await?;
+    if amount.is_zero() {
+        return Err(Refusal::new(Code::ZeroAmount, "").into());
+    }
+    if peer == gathered.own || through == gathered.own || peer == through {
+        let what = format!("{}, {peer}, {through}", gathered.own);
+        return Err(Refusal::new(Code::BadCycle, what).into());
+    }
     for domain in [&peer, &through] {
         let owing = api.node.mesh.owing(domain, &asset).await?;
         gathered.note(domain, &asset, owing);

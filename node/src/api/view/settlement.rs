@@ -1,7 +1,7 @@
 //! Settlements: what the index remembers, and what the state knows while they are open.
 
 use quadrille_protocol::log::OutcomeKind;
-use quadrille_protocol::settlement::{Header, Leg, Settlement};
+use quadrille_protocol::settlement::{Header, Leg, Purpose, Settlement};
 use quadrille_protocol::types::Domain;
 
 use super::super::dto::{
@@ -64,7 +64,7 @@ pub(in super::super) fn settlement(
         legs: legs.iter().map(leg).collect(),
         deadline: header.deadline,
         locked,
-        steps: row.map_or_else(Vec::new, |row| row.steps.iter().map(step).collect()),
+        steps: row.map_or_else(Vec::new, steps),
         awaiting: outlook.awaiting,
         until: outlook.until,
         then: outlook.then,
@@ -116,10 +116,15 @@ fn leg(leg: &Leg) -> LegView {
     }
 }
 
-fn step(row: &StepRow) -> StepView {
+fn steps(row: &SettlementRow) -> Vec<StepView> {
+    let transfer = row.purpose == Some(Purpose::Transfer);
+    row.steps.iter().map(|one| step(one, transfer)).collect()
+}
+
+fn step(row: &StepRow, transfer: bool) -> StepView {
     StepView {
         step: row.step.name().to_owned(),
-        satp: row.step.satp().map(str::to_owned),
+        satp: row.step.satp().filter(|_| transfer).map(str::to_owned),
         by: row.by.clone(),
         time: row.time,
         reason: row.reason.as_ref().map(|refusal| {

@@ -291,6 +291,7 @@ impl Fold<'_> {
             part,
             header: header.clone(),
             legs: Bounded::default(),
+            purpose: None,
             opened: at.said,
             time: at.time,
             steps: Vec::new(),
@@ -309,6 +310,7 @@ impl Fold<'_> {
             && row.legs.is_empty()
         {
             row.legs = agreement.legs.clone();
+            row.purpose = Some(agreement.purpose);
             self.keep(&row);
         }
         Ok(())

@@ -13,11 +13,11 @@ use crate::local::trader::otherwise;
 
 /// The messages of SATP-core that have to be in the timeline.
 const MESSAGES: [&str; 5] = [
-    "lock-assertion",
-    "lock-assertion-receipt",
+    "lock-assert",
+    "assertion-receipt",
     "commit-prepare",
     "ack-commit-final",
-    "transfer-complete",
+    "commit-transfer-complete",
 ];
 
 pub(super) fn chapter(stage: &Stage<'_>) -> Result<(), Refusal> {
@@ -50,7 +50,7 @@ pub(super) fn chapter(stage: &Stage<'_>) -> Result<(), Refusal> {
         "alice transfers 400.00 NOTE to bob: gone from bank-a's ledger, new on bank-b's",
         format!("{here}; {there}"),
     )?;
-    let complete = a.until("the other gateway's transfer-complete", async || {
+    let complete = a.until("the other gateway's completion", async || {
         let view = a.client.settlement(&settlement).await.ok()?;
         view.steps.iter().any(|step| step.step == "Finalised").then_some(view)
     })?;
