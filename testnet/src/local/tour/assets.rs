@@ -82,13 +82,10 @@ fn locked(stage: &Stage<'_>, share: &Uai) -> Result<(), Refusal> {
 
 fn proven(stage: &Stage<'_>, share: &Uai) -> Result<(), Refusal> {
     let mut files = Vec::new();
-    let mut places = Vec::new();
     for bank in ["bank-a", "bank-b"] {
         let file = stage.held.layout.root().join(format!("share-{bank}.json"));
         let file = file.to_string_lossy().into_owned();
-        let told = stage.json(bank, &["asset", "attest", &share.to_string(), "--out", &file])?;
-        let height = told["height"].as_str().or(told["receipt"]["height"].as_str());
-        places.push(format!("{bank} {}", height.unwrap_or("attested")));
+        stage.json(bank, &["asset", "attest", &share.to_string(), "--out", &file])?;
         files.push(file);
     }
     let network = stage.held.layout.network().network_file();
@@ -97,6 +94,12 @@ fn proven(stage: &Stage<'_>, share: &Uai) -> Result<(), Refusal> {
     verify.extend(files.iter().map(String::as_str));
     let report = stage.json("bank-a", &verify)?;
     same("what the attestations prove", &report["holds"], &true.into())?;
+    let said = report["said"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let places = said.iter().map(|one| {
+        format!("attested by {} at height {}", text(&one["domain"]), text(&one["height"]))
+    });
+    let places: Vec<String> = places.collect();
     let eight = minor(800).to_string();
     same("outstanding", &report["outstanding"], &eight.clone().into())?;
     same("held", &report["held"], &eight.into())?;

@@ -201,8 +201,8 @@ impl Customer {
         })
     }
 
-    /// Takes a part of an offer for `pay`.
-    pub fn take(&self, offer: &Standing, part: Amount, pay: Amount) -> Result<OrderId, Refusal> {
+    /// The order that takes a part of an offer for `pay`.
+    pub fn taking(offer: &Standing, part: Amount, pay: Amount) -> Result<Action, Refusal> {
         let terms = TakeTerms {
             offer: offer.id,
             maker: offer.maker.clone(),
@@ -213,7 +213,12 @@ impl Customer {
             receive: offer.deliver.clone(),
         };
         let pair = AssetPair { give: offer.terms.give.clone(), want: offer.terms.want.clone() };
-        Ok(self.order(Action::Take { terms, pair })?.0)
+        Ok(Action::Take { terms, pair })
+    }
+
+    /// Takes a part of an offer for `pay`.
+    pub fn take(&self, offer: &Standing, part: Amount, pay: Amount) -> Result<OrderId, Refusal> {
+        Ok(self.order(Self::taking(offer, part, pay)?)?.0)
     }
 
     /// Offers something, and waits until `watcher` sees it in the book.

@@ -79,7 +79,7 @@ fn between_two_banks(stage: &Stage<'_>) -> Result<(), Refusal> {
     let state = stage.json("bank-a", &["payment", "show", &order.to_string()])?;
     same("the state by id", &state["state"], &"settled".into())?;
     let then = state["then"].as_str().unwrap_or_default();
-    stage.tell(format!("asked by its id, bank-a says exactly: settled; {then}"), order)
+    stage.tell(format!("asked by its id, bank-a answers: {then}"), order)
 }
 
 /// Pays, and has it declined by the payee's bank for this reason; the money is back.

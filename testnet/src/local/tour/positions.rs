@@ -83,8 +83,10 @@ fn reconciled(stage: &Stage<'_>, franc: &Uai) -> Result<(), Refusal> {
     same("what bank-a owes bank-b", &known.owe, &minor(100))?;
     stage.tell(
         format!(
-            "`quadrille positions` at bank-a: owes bank-b 100 CHF, is owed {}, limit {}, headroom {}",
-            known.claim, known.limit, known.headroom
+            "bank-a's position with bank-b: owes 100 CHF, is owed {}, limit {}, headroom {}",
+            units(known.claim),
+            units(known.limit),
+            units(known.headroom)
         ),
         franc,
     )?;

@@ -100,28 +100,41 @@ fn competition(stage: &Stage<'_>) -> Result<(), Refusal> {
     stage.tell(format!("carol is told by bank-a, signed: {code} {title}"), told)
 }
 
+/// Both at once: whichever bank-a hears first counts, and only that.
 fn cancelled(stage: &Stage<'_>) -> Result<(), Refusal> {
     let (alice, bob) = (stage.customer("alice@bank-a")?, stage.customer("bob@bank-b")?);
+    let (a, b) = (&alice.desk, &bob.desk);
     let (bond, euro) = (stage.bond("bank-a")?, stage.cash("bank-b")?);
     let before = alice.has(&bond)?;
-    let offer = alice.offer(terms((&bond, minor(10)), (&euro, minor(20)))?, &bob.desk)?;
-    let (first, second) = (minor(10), minor(20));
-    let (_, receipt) = alice.order(Action::Cancel { offer: offer.id })?;
-    let take = bob.take(&offer, first, second);
-    // The cancel may have reached bob's bank before the take, or only bank-a.
-    let told = match take {
-        Ok(take) => {
-            let view = bob.ended(&take)?;
-            view.reason.map(|reason| reason.code).unwrap_or_default()
+    let offer = alice.offer(terms((&bond, minor(10)), (&euro, minor(20)))?, b)?;
+    let cancel = alice.sign(Action::Cancel { offer: offer.id })?;
+    let take = bob.sign(Customer::taking(&offer, minor(10), minor(20))?)?;
+    let (cancel, take) =
+        a.runtime.block_on(async { tokio::join!(a.client.order(&cancel), b.client.order(&take)) });
+    let take = match b.ask(async { take }) {
+        Ok(receipt) => receipt.order.map(|order| bob.ended(&order)).transpose()?,
+        Err(refusal) => {
+            same("why the take is refused", &refusal.code, &Code::UnknownOffer)?;
+            None
         }
-        Err(refusal) => refusal.code.to_string(),
     };
-    let ways = [Code::OfferCancelled, Code::UnknownOffer].map(|code| code.to_string());
-    holds(format!("the take ends with one of {ways:?}: {told}"), ways.contains(&told))?;
+    if let Some(settlement) = take.as_ref().filter(|it| it.state == OrderState::Settled) {
+        let id = settlement.settlement.ok_or_else(|| otherwise("settled by no settlement"))?;
+        let place = a.settled(&id)?;
+        let left = (before.0.minus_or_zero(minor(10)), before.1);
+        same("alice's bond", &alice.has(&bond)?, &left)?;
+        return stage.tell("alice cancels while bob takes: the take was first and settles", place);
+    }
+    let reason = take.and_then(|view| view.reason).map(|reason| reason.code);
+    let ends = [Code::OfferCancelled, Code::UnknownOffer].map(|code| code.to_string());
+    let ended = reason.as_ref().is_none_or(|reason| ends.contains(reason));
+    holds(format!("{reason:?} is one of {ends:?}"), ended)?;
+    let receipt = a.ask(async { cancel })?;
     same("alice's bond", &alice.has(&bond)?, &before)?;
+    let told = reason.unwrap_or_else(|| Code::UnknownOffer.to_string());
     stage.tell(
-        format!("alice cancels while bob takes: the cancel is first, and the take ends: {told}"),
-        alice.desk.receipt(&receipt),
+        format!("alice cancels while bob takes: the cancel was first, the take ends with {told}"),
+        a.receipt(&receipt),
     )
 }
 

@@ -50,7 +50,7 @@ pub(super) fn chapter(stage: &Stage<'_>) -> Result<(), Refusal> {
         "alice transfers 400.00 NOTE to bob: gone from bank-a's ledger, new on bank-b's",
         format!("{here}; {there}"),
     )?;
-    let complete = a.until("the other gateway's transfer-complete", async || {
+    let complete = a.until("the other gateway's completion", async || {
         let view = a.client.settlement(&settlement).await.ok()?;
         view.steps.iter().any(|step| step.step == "Finalised").then_some(view)
     })?;
