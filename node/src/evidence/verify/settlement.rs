@@ -141,6 +141,10 @@ impl<'a> Case<'a> {
                 }
                 if let Outcome::Settle { preimage, .. } = outcome {
                     self.opens(known, preimage)?;
+                    // A party that decides to settle has signed that it is bound.
+                    if self.header.is_party(by) {
+                        self.locked.insert(by.clone());
+                    }
                 }
                 self.decided.push((known, outcome.kind()));
             }

@@ -253,6 +253,11 @@ impl Audit {
                     };
                     header.decider == *from && secret
                 });
+                // A party that decides to settle has signed that it is bound.
+                let bound = settlement.header.as_ref().is_some_and(|header| header.is_party(from));
+                if right && bound && decided.outcome.kind() == OutcomeKind::Settle {
+                    settlement.proven.insert(from.clone());
+                }
                 if right && settlement.heard.is_none() {
                     settlement.heard = Some(decided.outcome.kind());
                 }
