@@ -1,6 +1,7 @@
 //! `quadrille ledger`.
 
 mod identity;
+pub(super) mod rules;
 
 use std::path::{Path, PathBuf};
 
@@ -130,6 +131,23 @@ Then the bank, which must know that it is you: quadrille ledger replace-key proo
     #[command(after_help = "Examples:
   quadrille ledger replace-key proof.json --reason \"device stolen, passport seen\"")]
     ReplaceKey(Box<replace::ReplaceKey>),
+    /// Set a ledger's rules: daily limits, second key, assets, backups; all of them at once
+    #[command(after_help = "Examples:
+  quadrille ledger rules --ledger alice@bank-a.example --daily-limit \"500.00 EUR:bank-b.example\" \\
+      --new-second-wallet /media/stick/wallet
+  quadrille ledger rules --ledger alice@bank-a.example --second-wallet /media/stick/wallet
+What is left out is no rule any more. Where there is a second key, it must sign too.")]
+    Rules(Box<rules::SetRules>),
+    /// Change a ledger's key to the same holder's key in another wallet
+    #[command(after_help = "Examples:
+  quadrille holder new alice@bank-a.example --wallet NEW-WALLET
+  quadrille ledger rotate-key --ledger alice@bank-a.example --new-wallet NEW-WALLET
+From then on orders are signed in the new wallet.")]
+    RotateKey(Box<rules::RotateKey>),
+    /// Close an empty ledger for good
+    #[command(after_help = "Examples:
+  quadrille ledger close --ledger alice@bank-a.example")]
+    Close(Box<rules::Close>),
     /// Freeze a ledger: no new orders; what is promised is kept
     #[command(after_help = "Examples:
   quadrille ledger freeze ubi:7f…")]
@@ -166,6 +184,10 @@ pub(super) struct Open {
     /// Where the holder is resident or incorporated: ISO 3166-1, like DE
     #[arg(long, value_name = "COUNTRY")]
     jurisdiction: Option<Country>,
+    #[command(flatten)]
+    rules: rules::RuleOptions,
+    #[command(flatten)]
+    second: rules::SecondKey,
     /// Only write the signed opening to this file, for the bank to approve
     #[arg(long, value_name = "FILE", requires = "network")]
     out: Option<PathBuf>,
@@ -235,6 +257,9 @@ pub(super) fn run(command: &Command, output: Output) -> Result<(), Failure> {
         }
         Command::ProveKey(prove) => prove.run(output),
         Command::ReplaceKey(replace) => replace.run(output),
+        Command::Rules(rules) => rules.run(output),
+        Command::RotateKey(rotate) => rotate.run(output),
+        Command::Close(close) => close.run(output),
         Command::Freeze { ledger, connection } => {
             freeze(&connection.client()?, ledger, true, output)
         }
@@ -270,7 +295,7 @@ impl Open {
             tier: self.tier,
             jurisdiction: self.jurisdiction(identity.as_ref()),
             identity: identity.as_ref().map_or(Hash::ZERO, Identity::hash),
-            rules: Rules::default(),
+            rules: self.rules(client.as_ref())?,
         };
         let signature = key.sign(Tag::Opening, &codec::encode(&opening));
         let signed = SignedOpening { opening, signature };
@@ -293,6 +318,18 @@ impl Open {
 }
 
 impl Open {
+    fn rules(&self, client: Option<&Client>) -> Result<Rules, Failure> {
+        let second = self.second.public(&self.holder)?;
+        let assets = match client {
+            Some(client) if self.rules.name_assets() => Some(converse(Assets::fetch(client))?),
+            None if self.rules.name_assets() => {
+                return Err(Failure::usage("with --out no asset can be named: set it afterwards"));
+            }
+            Some(_) | None => None,
+        };
+        self.rules.read(assets.as_ref(), second)
+    }
+
     /// As said, else where the holder's data have it.
     fn jurisdiction(&self, identity: Option<&Identity>) -> Country {
         let named = identity.and_then(|identity| identity.person.country());

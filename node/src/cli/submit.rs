@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::{Connection, converse};
 use super::exit::{Exit, Failure};
+use super::ledger::rules::SecondKey;
 use super::output::{Output, line};
 use super::{OpenWallet, span};
 use crate::api::dto::{NewPayment, OrderState, OrderView, Receipt};
@@ -41,6 +42,8 @@ pub(super) struct OrderOptions {
     valid: Duration,
     #[command(flatten)]
     wallet: OpenWallet,
+    #[command(flatten)]
+    second: SecondKey,
     #[command(flatten)]
     connection: Connection,
 }
@@ -127,8 +130,10 @@ impl OrderOptions {
         let prompt = format!("Passphrase of the wallet, for {}: ", ledger.holder);
         let secret = passphrase::read(self.wallet.passphrase_file.as_deref(), &prompt)?;
         let key = wallet.unlock(&ledger.holder, &secret)?;
+        let second = self.second.unlock(&ledger.holder)?;
         let expiry = now.after(self.valid);
-        let draft = Draft { id, intent, ledger: &ledger, highest, expiry, action, enclosed };
+        let (ledger, second) = (&ledger, second.as_ref());
+        let draft = Draft { id, intent, ledger, highest, expiry, action, enclosed, second };
         Ok(wallet.sign(&draft, &key)?)
     }
 }

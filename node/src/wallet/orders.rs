@@ -90,6 +90,8 @@ pub struct Draft<'a> {
     pub action: Action,
     /// What is to be sent along with it.
     pub enclosed: Option<serde_json::Value>,
+    /// The ledger's second key, where it is to sign too.
+    pub second: Option<&'a SecretKey>,
 }
 
 fn order_id(signed: &SignedOrder) -> OrderId {
@@ -140,7 +142,7 @@ impl Wallet {
             order: Bytes::new(&bytes)?,
             key: key.public().id(),
             signature,
-            second: None,
+            second: draft.second.map(|key| (key.public().id(), key.sign(Tag::Order, &bytes))),
         };
         let stored = StoredOrder {
             id: draft.id.to_owned(),

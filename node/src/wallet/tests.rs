@@ -56,6 +56,7 @@ impl Purse {
             expiry: EXPIRY,
             action: Action::Cancel { offer: OrderId([7; 32]) },
             enclosed: None,
+            second: None,
         }
     }
 
@@ -178,6 +179,7 @@ fn no_two_orders_have_one_nonce_also_when_signed_at_once() {
                     expiry: EXPIRY,
                     action,
                     enclosed: None,
+                    second: None,
                 };
                 wallet.sign(&draft, &key).unwrap().nonce
             })

@@ -113,7 +113,7 @@ fn attestations_of_all_banks_prove_that_what_is_outstanding_is_what_holders_have
     let limit = || b.run(&["trust", "add", A, "1000 BOND"]);
     wait_for("the banks to know each other", || (limit().exit == 0).then_some(()));
     let to = format!("{bob}@{B}");
-    let pay = ["pay", "40 BOND", "--to", &to, "--ledger", ALICE, "--wait", "30s"];
+    let pay = ["pay", to.as_str(), "40", "BOND", "--ledger", ALICE, "--wait", "30s"];
     wait_for("the payment", || (a.run(&pay).exit == 0).then_some(()));
     b.shows(&bob, "40 BOND:bank-a.example free");
     let show = a.run(&["asset", "show", "BOND"]).good();

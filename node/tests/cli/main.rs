@@ -6,6 +6,7 @@ mod assets;
 mod bank;
 mod cross;
 mod names;
+mod rules;
 mod setup;
 mod trading;
 mod usage;

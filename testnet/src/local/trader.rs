@@ -84,6 +84,7 @@ impl Trader {
             expiry: now()?.after(ORDER_LIFE),
             action,
             enclosed: None,
+            second: None,
         };
         let stored = self.wallet.sign(&draft, &self.key)?;
         match self.client.order(&stored.signed()?).await {
