@@ -68,7 +68,7 @@ async fn offers_profiles_and_obligations_are_told_to_whom_they_concern() {
     assert_eq!(foreign.code, Code::UnknownAsset);
     let owed = Question::Obligations(net.bond.clone());
     let refusal = bank.answer(&asker, owed.clone()).await.unwrap_err();
-    assert_eq!(refusal.code, Code::QuestionRefused, "it takes no part in netting");
+    assert_eq!(refusal.code, Code::NettingOff);
     bank.command(Command::SetNetting(true)).await;
     let answer = bank.answer(&asker, owed.clone()).await.unwrap();
     assert!(matches!(answer, Answer::Obligations(_)), "{answer:?}");

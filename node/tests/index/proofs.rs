@@ -19,7 +19,7 @@ use quadrille_protocol::validator::{Boot, Command, Input};
 
 use crate::logs::{MemoryLog, indexed};
 use crate::support::puppet::Puppet;
-use crate::support::scene::{Market, REAL};
+use crate::support::scene::{Market, REAL, account};
 use crate::support::{Net, secret};
 
 struct Node {
@@ -301,14 +301,29 @@ fn what_is_missing_is_not_claimed() {
     let report = verified(&unlocked, anchors).unwrap();
     assert_eq!(report.verdict, Verdict::Settled);
     let debtors: Vec<&str> = report.claims.iter().map(|claim| claim.debtor.as_str()).collect();
-    assert_eq!(debtors, ["bank-a.example"], "{report}");
-    assert!(report.not_proven.iter().any(|line| line.contains("lock is not in the bundle")));
+    // Bank-b decided to settle: with that it has signed that it is bound.
+    assert_eq!(debtors, ["bank-a.example", "bank-b.example"], "{report}");
     let open = without(&bundle, |known| kind(known) == "Decided(settle)");
     assert_eq!(verified(&open, anchors).unwrap().verdict, Verdict::Undecided);
     let blind = without(&bundle, |known| kind(known) == "Agreed");
     assert_eq!(verified(&blind, anchors).unwrap_err().code, Code::ForeignEvidence);
     let empty = with(&bundle, vec![]);
     assert_eq!(verified(&empty, anchors).unwrap_err().code, Code::ForeignEvidence);
+}
+
+#[test]
+fn a_debtor_that_does_not_decide_is_bound_by_its_lock_alone() {
+    let mut market = Market::new(3, REAL);
+    let transit = market.transit(2);
+    let action = market.pay(account(&market.net, &market.alice), 500, vec![transit]);
+    market.net.order(&mut market.bob, action).unwrap();
+    let bundle = node(&market.net, 0).last_bundle();
+    let whole = verified(&bundle, &market.net.anchors).unwrap();
+    assert!(whole.claims.iter().any(|claim| claim.debtor.as_str() == "bank-c.example"), "{whole}");
+    // The decision carries the lock of bank-c as well: without either nothing binds it.
+    let locks = |known: &Evidence| matches!(kind(known), "Locked" | "Decided(settle)" | "Revealed");
+    let report = verified(&without(&bundle, locks), &market.net.anchors).unwrap();
+    assert!(report.claims.is_empty(), "{report}");
 }
 
 #[test]
