@@ -1,4 +1,5 @@
-//! Banks with a log, an index, a signer and an engine each, and channels for sessions.
+//! Banks with a log, an index, a signer and an engine each, and channels for sessions. Over 600
+//! lines: one bank with all that it is made of, and the acts of its holders.
 
 use std::future::Future;
 use std::io;

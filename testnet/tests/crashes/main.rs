@@ -13,6 +13,8 @@
 
 mod kills;
 mod logs;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod restarts;
 mod restored;
 mod stage;

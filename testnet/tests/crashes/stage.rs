@@ -5,8 +5,6 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use quadrille_node::api::dto::{BookEntry, OrderState, SettlementOutcome, SettlementState, Status};
@@ -42,29 +40,6 @@ pub const ROWS: usize = 1_000;
 const LATE: Duration = Duration::from_millis(500);
 /// The last lines of a log in which a killed bank's last words are.
 const LAST_LINES: usize = 40;
-
-static BUILT: Once = Once::new();
-
-/// Has cargo build the programs of other packages, which it does not for this test alone.
-fn build_programs() {
-    BUILT.call_once(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        // What cargo has said of this package: build scripts of others would run again for it.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                cargo.env_remove(&name);
-            }
-        }
-        let built = cargo
-            .args(["build", "--quiet", "--bins", "-p", "quadrille-node", "-p"])
-            .arg("quadrille-bootstrap")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success());
-    });
-}
 
 /// A side of the trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +102,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
-        build_programs();
+        crate::programs::build_programs();
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(&folder.path().join("net"));
         let suite = Suite::HybridMlDsa65;

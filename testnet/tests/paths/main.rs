@@ -15,6 +15,8 @@ mod enclosed;
 mod kills;
 mod netting;
 mod notary;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod stage;
 mod transfer;
 mod ways;

@@ -1,8 +1,6 @@
 //! Four banks: alice at bank-a pays bob at bank-d with bank-a's euro.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::Once;
 use std::time::Duration;
 
 use quadrille_node::api::dto::{FeeView, PathView, PaymentState, PaymentView};
@@ -40,29 +38,6 @@ pub const BANKS: [&str; 4] = ["bank-a", "bank-b", "bank-c", "bank-d"];
 /// A credit limit that is never reached.
 pub const PLENTY: Amount = Amount::new(1_000_000_000);
 
-static BUILT: Once = Once::new();
-
-/// Has cargo build the programs of other packages, which it does not for this test alone.
-fn build_programs() {
-    BUILT.call_once(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        // What cargo has said of this package: build scripts of others would run again for it.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                cargo.env_remove(&name);
-            }
-        }
-        let built = cargo
-            .args(["build", "--quiet", "--bins", "-p", "quadrille-node", "-p"])
-            .arg("quadrille-bootstrap")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success());
-    });
-}
-
 /// The network, taken down when the test is over, whatever happened in it.
 pub struct Stage {
     pub held: Held,
@@ -75,7 +50,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
-        build_programs();
+        crate::programs::build_programs();
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(&folder.path().join("net"));
         let plan = Plan { timing: TIMING, ..Plan::of(4, Some(1), Suite::HybridMlDsa65).unwrap() };

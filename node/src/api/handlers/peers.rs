@@ -102,6 +102,15 @@ pub(in super::super) struct TrustQuery {
     cursor: Option<String>,
 }
 
+/// Behind which line of peer and asset a page begins.
+pub(super) fn line_after(wanted: &Wanted) -> Answered<Option<(Domain, Uai)>> {
+    let bad = || ApiError::new(Code::BadCursor, "not one that this list gave");
+    let Some(text) = &wanted.cursor else { return Ok(None) };
+    let (domain, asset) = text.split_once('/').ok_or_else(bad)?;
+    let parsed = domain.parse().ok().zip(asset.parse().ok());
+    Ok(Some(parsed.ok_or_else(bad)?))
+}
+
 /// What peers may owe us, and owe us, per asset; sorted by peer and asset.
 #[utoipa::path(get, path = "/v1/trust", tag = "peers", params(TrustQuery),
     responses((status = 200, body = Page<TrustLine>)))]
@@ -110,15 +119,7 @@ pub(in super::super) async fn trust(
     Params(query): Params<TrustQuery>,
 ) -> Answered<Json<Page<TrustLine>>> {
     let wanted = Wanted::of(query.limit, query.cursor)?;
-    let bad = || ApiError::new(Code::BadCursor, "not one that this list gave");
-    let after: Option<(Domain, Uai)> = match &wanted.cursor {
-        Some(text) => {
-            let (domain, asset) = text.split_once('/').ok_or_else(bad)?;
-            let parsed = domain.parse().ok().zip(asset.parse().ok());
-            Some(parsed.ok_or_else(bad)?)
-        }
-        None => None,
-    };
+    let after = line_after(&wanted)?;
     let page = api.look(move |validator| {
         let lines = validator.state().books.correspondents.iter();
         let rest = lines.filter(|(key, _)| {

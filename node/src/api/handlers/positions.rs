@@ -31,10 +31,11 @@ use super::super::dto::{
     StandingsView,
 };
 use super::super::extract::{Body, Params, Segments};
-use super::super::problem::{Answered, ApiError};
+use super::super::problem::Answered;
 use super::super::state::Shared;
 use super::super::view;
 use super::Wanted;
+use super::peers::line_after;
 
 /// Domains that one netting asks for their debts.
 const ASKED: usize = 64;
@@ -64,15 +65,7 @@ pub(in super::super) async fn list(
     Params(query): Params<PositionsQuery>,
 ) -> Answered<Json<Page<PositionView>>> {
     let wanted = Wanted::of(query.limit, query.cursor)?;
-    let bad = || ApiError::new(Code::BadCursor, "not one that this list gave");
-    let after: Option<(Domain, Uai)> = match &wanted.cursor {
-        Some(text) => {
-            let (domain, asset) = text.split_once('/').ok_or_else(bad)?;
-            let parsed = domain.parse().ok().zip(asset.parse().ok());
-            Some(parsed.ok_or_else(bad)?)
-        }
-        None => None,
-    };
+    let after = line_after(&wanted)?;
     let page = api.look(move |validator| {
         let lines = validator.state().books.correspondents.iter();
         let rest = lines.filter(|(key, _)| {
