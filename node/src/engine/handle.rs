@@ -396,6 +396,7 @@ fn kilobytes(input: &Input) -> u32 {
         | Input::Message { .. }
         | Input::Connected(_)
         | Input::Notice(_)
+        | Input::Notices(_)
         | Input::ReturnedEvidence(_)
         | Input::Shown(_)
         | Input::NeverDecided { .. } => 0,
