@@ -142,8 +142,9 @@ impl NodeHost {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
         let signatures = self.engine.verifier().signatures();
+        let size = bytes.len();
         let check = move || Frame::verify(&bytes, &from, &to, &network, &directory, &*signatures);
-        self.engine.verifier().run(check).await
+        self.engine.verifier().run_sized(size, check).await
     }
 
     async fn verify_evidence(&self, evidence: Evidence) -> Result<VerifiedEvidence, Refusal> {
@@ -187,8 +188,9 @@ impl NodeHost {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
         let signatures = self.engine.verifier().signatures();
+        let size = bytes.len();
         let check = move || Bundle::verify(&bytes, &network, &directory, &*signatures);
-        let bundle = match self.engine.verifier().run(check).await {
+        let bundle = match self.engine.verifier().run_sized(size, check).await {
             Err(refusal) if is_early(refusal.code) => return Ok(()),
             other => other?,
         };
