@@ -10,8 +10,9 @@
 //!        replies  feeds   index, publications, events
 //! ```
 //!
-//! While one batch is on its way to the disk the core works on the next, so a busy engine makes
-//! large batches by itself and an idle one answers at once.
+//! While one batch is on its way to the disk the core works on the next, and a busy core lets some
+//! milliseconds' work come together; so a busy engine makes large batches and an idle one answers
+//! at once.
 //!
 //! Invariants: nothing leaves before its batch is durable and signed, not even what a query has
 //! seen; effects are carried out in the order of the turns; the first error of the disk, the
