@@ -137,7 +137,8 @@ impl Index {
             opened => opened,
         };
         std::fs::remove_file(&note).map_err(io)?;
-        let store = opened.map_err(|(Unopened::Locked(refusal) | Unopened::Damaged(refusal))| refusal)?;
+        let store =
+            opened.map_err(|(Unopened::Locked(refusal) | Unopened::Damaged(refusal))| refusal)?;
         let mark = get::<Mark>(&store, &mark_key()).ok().flatten();
         let (progress, _) = watch::channel(Progress { mark: None, stopped: false });
         let shared = Shared { store, dir: dir.to_owned(), progress, writer: Mutex::default() };

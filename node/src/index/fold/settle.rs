@@ -93,8 +93,8 @@ impl Fold<'_> {
             Statement::Revealed(revealed) => {
                 let matches = |header: &Header| hash_lock(&revealed.preimage) == header.lock;
                 let known = self.settlement(&revealed.settlement)?;
-                let counts = known
-                    .is_some_and(|row| row.header.initiator == *from && matches(&row.header));
+                let counts =
+                    known.is_some_and(|row| row.header.initiator == *from && matches(&row.header));
                 if counts {
                     self.step(&revealed.settlement, Step::Revealed, from, None, at)?;
                 }

@@ -49,7 +49,8 @@ impl BlockWriter {
     /// The block; the writer begins the next one.
     pub fn finish(&mut self) -> Vec<u8> {
         self.last.clear();
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let room = Vec::with_capacity(self.bytes.capacity());
+        let mut bytes = std::mem::replace(&mut self.bytes, room);
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes

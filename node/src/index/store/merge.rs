@@ -97,6 +97,9 @@ impl Source {
     }
 }
 
+/// A row, or a tombstone in its place.
+pub(super) type Seen<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// The layers, newest first.
 #[derive(Debug)]
 pub(super) struct Merge {
@@ -112,7 +115,7 @@ impl Merge {
     }
 
     /// The next row or tombstone; none at the end, or where a copied layer was cut.
-    pub fn next(&mut self) -> Result<Option<(&[u8], Option<&[u8]>)>, Refusal> {
+    pub fn next(&mut self) -> Result<Option<Seen<'_>>, Refusal> {
         if self.begun {
             for source in &mut self.sources {
                 if source.key() == Some(self.key.as_slice()) {

@@ -3,7 +3,7 @@
 //! ```text
 //!   commit --> memory table --full, or sync--> frozen table --\         background thread
 //!                                                              run of level 0 --.
-//!                                   8 runs of a level --> one run of the next <-'
+//!                                  16 runs of a level --> one run of the next <-'
 //!   get, page <-- memory table, frozen table, runs from the newest to the oldest
 //! ```
 //!
@@ -39,6 +39,9 @@ use run::Run;
 pub(super) use memory::{Change, MemoryTable};
 pub(super) use merge::Interval;
 
+/// A key and its row.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
+
 /// When rows move on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -50,7 +53,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 32 * 1024 * 1024, runs: 8 }
+        Self { memory: 32 * 1024 * 1024, runs: 16 }
     }
 }
 
@@ -112,7 +115,8 @@ impl Store {
             run::delete(&db, *number)?;
         }
         let last = runs.iter().map(|run| run.number).chain(begun.last().copied()).max();
-        let writing = Writing { next: last.map_or(0, |last| last.saturating_add(1)), ..Writing::default() };
+        let writing =
+            Writing { next: last.map_or(0, |last| last.saturating_add(1)), ..Writing::default() };
         let runs = Arc::new(runs.into_iter().map(Arc::new).collect());
         let shared = Arc::new(Shared {
             db,
@@ -167,7 +171,7 @@ impl Store {
         mut interval: Interval,
         ascending: bool,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Refusal> {
+    ) -> Result<Vec<Row>, Refusal> {
         let mut rows = Vec::new();
         while rows.len() < limit && !interval.is_empty() {
             let wanted = limit.saturating_sub(rows.len());
