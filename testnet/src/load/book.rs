@@ -39,7 +39,7 @@ const REMEMBERED: usize = 400;
 pub(super) struct Part {
     pub seat: usize,
     pub id: OrderId,
-    pub order: Box<SignedOrder>,
+    pub order: SignedOrder,
 }
 
 /// A trade, signed.

@@ -324,5 +324,5 @@ fn order(
     let key = account.key.public().id();
     let signed = SignedOrder { order: Bytes::new(&bytes)?, key, signature, second: None };
     let id = OrderId(hash(Tag::Order, &[&signed.order]).0);
-    Ok(Part { seat, id, order: Box::new(signed) })
+    Ok(Part { seat, id, order: signed })
 }
