@@ -5,6 +5,7 @@
 use quadrille_node::signer::generate_key;
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::Suite;
+use quadrille_protocol::ledger::SignedOrder;
 use quadrille_protocol::types::Bytes;
 
 use super::*;
