@@ -11,7 +11,7 @@ use quadrille_node::files;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
 
-use super::audit::{self, Report, Rule};
+use super::audit::command::AssertArgs;
 use super::layout::{BOOTSTRAP, Layout};
 use super::process::{self, Process};
 use super::start;
@@ -122,20 +122,9 @@ Examples:
         #[arg(long, value_name = "MOMENT:RECORD")]
         crash_point: Option<String>,
     },
-    /// Ask every bank whether the network holds together: atomicity, conservation, mirrors, nothing
-    /// stuck, logs
-    #[command(after_help = "Examples:\n  quadrille-testnet assert && echo holds\n  \
-            quadrille-testnet assert --wait 120 -o json")]
-    Assert {
-        #[command(flatten)]
-        folder: Folder,
-        /// Seconds that what is under way may take to end
-        #[arg(long, default_value_t = 60)]
-        wait: u64,
-        /// How to print it
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
+    /// Ask every bank and every log whether the network holds together: atomicity, conservation,
+    /// mirrors, evidence, feeds, nothing stuck, logs
+    Assert(AssertArgs),
 }
 
 /// What `up` takes.
@@ -178,9 +167,7 @@ impl LocalCommand {
             Self::Restart { name, folder, crash_point } => {
                 restart(folder.layout(), name, crash_point.as_deref())
             }
-            Self::Assert { folder, wait, output } => {
-                return assert(&folder.layout(), Duration::from_secs(*wait), *output);
-            }
+            Self::Assert(arguments) => return arguments.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -441,42 +428,6 @@ fn restart(layout: Layout, name: &str, crash_point: Option<&str>) -> Result<(), 
     held.save()?;
     start::banks(&mut held, std::slice::from_ref(&name), crash_point, |_| ())?;
     print(&format!("{name} is up\n"))
-}
-
-fn assert(layout: &Layout, wait: Duration, output: Output) -> ExitCode {
-    let report = state::load(layout).and_then(|state| audit::audit(layout, &state, wait));
-    let told = report.and_then(|report| {
-        match output {
-            Output::Table => print(&verdict(&report))?,
-            Output::Json => print(&json(&report)?)?,
-        }
-        Ok(report.findings.len())
-    });
-    match told {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(broken) => complain(&Refusal::new(Code::DoesNotHold, format!("{broken} findings"))),
-        Err(refusal) => complain(&refusal),
-    }
-}
-
-/// What an audit found, in lines: each rule, and under it what breaks it.
-#[must_use]
-pub fn verdict(report: &Report) -> String {
-    let (banks, settlements) = (report.banks, report.settlements);
-    let (assets, batches) = (report.assets, report.batches);
-    let mut text = format!(
-        "{banks} banks, {assets} assets, {settlements} views of settlements, {batches} signed \
-         batches\n"
-    );
-    for rule in Rule::ALL {
-        let broken: Vec<_> = report.findings.iter().filter(|found| found.rule == rule).collect();
-        let word = if broken.is_empty() { "holds" } else { "BROKEN" };
-        text.push_str(&format!("{rule:14} {word}\n"));
-        for finding in broken {
-            text.push_str(&format!("  {}\n", finding.what));
-        }
-    }
-    text
 }
 
 /// A value as one JSON document.

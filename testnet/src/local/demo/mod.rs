@@ -163,7 +163,7 @@ impl<'a> Stage<'a> {
         self.evidence(&trades)?;
         self.chapter("every bank is asked whether all of this holds together")?;
         let report = audit::audit(&self.held.layout, &self.held.state, REST)?;
-        print(&command::verdict(&report))?;
+        print(&audit::verdict(&report))?;
         if !report.findings.is_empty() {
             refuse!(DoesNotHold, "{} findings", report.findings.len());
         }

@@ -136,7 +136,7 @@ fn go(held: &mut Held, begun: Instant) -> Result<(), Refusal> {
     }
     print(&format!("\n== every bank is asked ({:.1} s)\n", begun.elapsed().as_secs_f64()))?;
     let report = audit::audit(&stage.held.layout, &stage.held.state, REST)?;
-    print(&command::verdict(&report))?;
+    print(&audit::verdict(&report))?;
     if !report.findings.is_empty() {
         refuse!(DoesNotHold, "{} findings", report.findings.len());
     }
