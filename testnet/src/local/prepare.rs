@@ -16,7 +16,8 @@ use quadrille_node::config::{self, Config};
 use quadrille_node::enrol::{EnrolmentRequest, Readable};
 use quadrille_node::files::{self, Access};
 use quadrille_node::network_file::NetworkFile;
-use quadrille_node::signer::{Keys, generate_key, keyfile};
+use quadrille_node::signer::keyfile::{self, Cost};
+use quadrille_node::signer::{Keys, generate_key};
 use quadrille_node::wallet::Wallet;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
@@ -28,9 +29,9 @@ use super::fund;
 use super::layout::Layout;
 use super::state::{Bank, State};
 
-/// Keys are encrypted by so many at a time: each takes tens of megabytes and a core.
+/// Keys are made by so many at a time: each takes a core.
 const AT_A_TIME: usize = 2;
-/// Random bytes of the passphrase.
+/// Random bytes of the passphrase: enough for [`Cost::RANDOM`].
 const PASSPHRASE_BYTES: usize = 16;
 /// The bank of this name is a notary, too.
 pub const CENTRAL: &str = "central";
@@ -134,7 +135,7 @@ impl Maker<'_> {
         }
         let network = self.network.network().clone();
         let keys = Keys::generate(network, bank.domain.clone(), self.suite)?;
-        keyfile::create(&data.keys(), &keys, self.passphrase)?;
+        keyfile::create_at(Cost::RANDOM, &data.keys(), &keys, self.passphrase)?;
         self.enrol(name, &keys, &data.certificate())?;
         self.network.save(&data.network())?;
         write_config(&config)?;
@@ -197,7 +198,7 @@ impl Maker<'_> {
         for local in fund::holders(bank) {
             let holder: Holder = format!("{local}@{}", bank.domain).parse()?;
             let key = generate_key(Suite::HybridMlDsa65)?;
-            wallet.add_holder(&holder, &key, self.passphrase)?;
+            wallet.add_holder_at(Cost::RANDOM, &holder, &key, self.passphrase)?;
             let opening = fund::opening(self.network.network(), &holder, &key);
             wallet.note_ledger(&opening.opening)?;
             fund::keep_opening(&self.layout.opening(&bank.name, local), &opening)?;
