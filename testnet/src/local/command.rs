@@ -12,22 +12,30 @@ use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
 
 use super::audit::command::AssertArgs;
+use super::interrupt;
 use super::layout::{BOOTSTRAP, Layout};
+use super::ports;
 use super::process::{self, Process};
+use super::snapshot::{RestoreArgs, SnapshotArgs};
 use super::start;
 use super::state::{self, BANKS, Bank, Held, State};
+use super::top::TopArgs;
+use super::topology::ExportArgs;
 use super::up::{self, Plan};
 
 const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_LOCKED: u8 = 6;
+/// As of a program that SIGINT has ended.
+const EXIT_BROKEN_OFF: u8 = 130;
 /// Between two looks at a log that is followed.
 const FOLLOW: Duration = Duration::from_millis(200);
 
 /// What the process ends with, for `--help`.
 pub const EXIT_CODES: &str = "\
 Exit codes: 0 done (assert: everything holds), 1 refused (assert: something does not hold), 2 \
-asked wrongly, 3 a bank does not answer, 6 another command is changing the network.";
+asked wrongly, 3 a bank does not answer, 6 another command is changing the network, 130 broken off \
+by a signal.";
 
 /// Where the network is.
 #[derive(Debug, Clone, clap::Args)]
@@ -121,10 +129,21 @@ Examples:
         /// after-append, after-sign or after-effects of a batch with such a record
         #[arg(long, value_name = "MOMENT:RECORD")]
         crash_point: Option<String>,
+        /// Choose new ports, when another program has taken the old ones
+        #[arg(long)]
+        new_ports: bool,
     },
     /// Ask every bank and every log whether the network holds together: atomicity, conservation,
     /// mirrors, evidence, feeds, nothing stuck, logs
     Assert(AssertArgs),
+    /// Pack the whole network into one file
+    Snapshot(SnapshotArgs),
+    /// Unpack a network from such a file
+    Restore(RestoreArgs),
+    /// Write down the shape of the network: banks, assets, holders, trust; no keys
+    Export(ExportArgs),
+    /// Show what every bank does, again and again
+    Top(TopArgs),
 }
 
 /// What `up` takes.
@@ -164,10 +183,14 @@ impl LocalCommand {
             }
             Self::Down { folder } => down(folder.layout()),
             Self::Kill { name, folder } => kill(folder.layout(), name),
-            Self::Restart { name, folder, crash_point } => {
-                restart(folder.layout(), name, crash_point.as_deref())
+            Self::Restart { name, folder, crash_point, new_ports } => {
+                restart(folder.layout(), name, crash_point.as_deref(), *new_ports)
             }
             Self::Assert(arguments) => return arguments.run(),
+            Self::Snapshot(arguments) => return arguments.run(),
+            Self::Restore(arguments) => return arguments.run(),
+            Self::Export(arguments) => return arguments.run(),
+            Self::Top(arguments) => return arguments.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -192,6 +215,7 @@ pub fn complain(refusal: &Refusal) -> ExitCode {
         Code::BadUsage => EXIT_USAGE,
         Code::Unreachable => EXIT_UNREACHABLE,
         Code::LocalNetworkInUse => EXIT_LOCKED,
+        Code::BrokenOff => EXIT_BROKEN_OFF,
         _ => 1,
     })
 }
@@ -224,6 +248,7 @@ impl Default for Progress {
 fn run_up(arguments: &Up) -> Result<(), Refusal> {
     let suite = Suite::from_number(arguments.suite)?;
     let plan = Plan::of(arguments.nodes, arguments.seed, suite)?;
+    interrupt::watch();
     let progress = Progress::new();
     let mut say = |what: &str| progress.say(what);
     match up::up(arguments.folder.layout(), &plan, &mut say) {
@@ -234,6 +259,7 @@ fn run_up(arguments: &Up) -> Result<(), Refusal> {
         Err(failed) => {
             match failed.held {
                 Some(mut held) if !arguments.keep_going => {
+                    interrupt::forget();
                     progress.say("it did not come up; ending what runs");
                     let _ = start::down(&mut held)?;
                 }
@@ -416,7 +442,12 @@ fn kill(layout: Layout, name: &str) -> Result<(), Refusal> {
     print(&format!("{name} is dead\n"))
 }
 
-fn restart(layout: Layout, name: &str, crash_point: Option<&str>) -> Result<(), Refusal> {
+fn restart(
+    layout: Layout,
+    name: &str,
+    crash_point: Option<&str>,
+    new_ports: bool,
+) -> Result<(), Refusal> {
     let mut held = Held::open(layout)?;
     let bank = held.state.bank_mut(name)?;
     let name = bank.name.clone();
@@ -424,6 +455,10 @@ fn restart(layout: Layout, name: &str, crash_point: Option<&str>) -> Result<(), 
         && !process.stop(start::PATIENCE)
     {
         eprintln!("{name} did not end when it was asked to, and was killed");
+    }
+    if new_ports {
+        let layout = held.layout.clone();
+        ports::renew(&layout, held.state.bank_mut(&name)?)?;
     }
     held.save()?;
     start::banks(&mut held, std::slice::from_ref(&name), crash_point, |_| ())?;

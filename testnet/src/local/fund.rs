@@ -25,6 +25,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::clients;
+use super::interrupt;
 use super::layout::Layout;
 use super::state::{Bank, State};
 
@@ -139,12 +140,12 @@ pub fn fund(layout: &Layout, state: &State) -> Result<(), Refusal> {
         Ok(Seat { bank, client })
     });
     let seats: Vec<Seat<'_>> = seats.collect::<Result<_, Refusal>>()?;
-    clients::runtime()?.block_on(async {
+    clients::runtime()?.block_on(interrupt::or(async {
         assets(&seats).await?;
         customers(layout, state.seed, &seats).await?;
         acquainted(&seats).await?;
         limits(&seats).await
-    })
+    }))
 }
 
 /// Every asset of the network and its issuer.

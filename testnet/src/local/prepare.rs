@@ -26,6 +26,7 @@ use quadrille_protocol::limits;
 use quadrille_protocol::types::{Bounded, Holder, Time};
 
 use super::fund;
+use super::interrupt;
 use super::layout::Layout;
 use super::state::{Bank, State};
 
@@ -102,7 +103,7 @@ pub fn banks(
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some(bank) = lock(&waiting).next() {
-                    if let Err(refusal) = maker.make(bank) {
+                    if let Err(refusal) = interrupt::check().and_then(|()| maker.make(bank)) {
                         *lock(&failed) = Some(refusal);
                         return;
                     }
@@ -215,16 +216,39 @@ pub fn pin(layout: &Layout, bank: &Bank) -> Result<(), Refusal> {
     let (Some(api), Some(p2p)) = (bank.api, &bank.p2p) else {
         return Ok(());
     };
-    let flags = [
-        ("api.listen".to_owned(), api.to_string()),
-        ("mesh.listen".to_owned(), without_peer(p2p)?.to_string()),
-    ];
-    let dir = layout.node(&bank.name);
-    let file = files::read_text(&config::Layout::new(&dir).config(), config::FILE_BYTES)?;
+    let (api, mesh) = (api.to_string(), without_peer(p2p)?.to_string());
+    configure(&layout.node(&bank.name), &[("api.listen", &api), ("mesh.listen", &mesh)])
+}
+
+/// Changes options (`section.option`, value) in the file of a bank's data directory.
+///
+/// # Errors
+/// Those of [`Config::load`] and of the file.
+pub fn configure(dir: &Path, options: &[(&str, &str)]) -> Result<(), Refusal> {
+    let file = files::read_text(&config::Layout::new(dir).config(), config::FILE_BYTES)?;
+    let flags = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     // Without our own environment, which is not the node's.
     let environment = Vec::new();
-    let sources = config::Sources { dir, file: Some(file), environment, flags: flags.to_vec() };
+    let (dir, flags) = (dir.to_owned(), flags.collect());
+    let sources = config::Sources { dir, file: Some(file), environment, flags };
     write_config(&sources.load()?.config)
+}
+
+/// Has every bank dial the bootstrap peer first where it is now, which may be elsewhere than
+/// before.
+///
+/// # Errors
+/// Those of the network files.
+pub fn point_to(layout: &Layout, state: &State, bootstrap: &Address) -> Result<(), Refusal> {
+    for bank in &state.banks {
+        let path = config::Layout::new(&layout.node(&bank.name)).network();
+        let file = NetworkFile::load(&path)?;
+        if file.bootstrap() != std::slice::from_ref(bootstrap) {
+            let file = file.with_bootstrap(vec![bootstrap.clone()])?;
+            files::replace(&path, file.to_toml().as_bytes(), Access::Public)?;
+        }
+    }
+    Ok(())
 }
 
 /// The address without the peer's identifier at its end, to listen on.

@@ -18,8 +18,10 @@ use quadrille_protocol::types::{Domain, Time};
 
 use super::clients;
 use super::fund;
+use super::interrupt;
 use super::layout::Layout;
 use super::prepare::{self, Timing};
+use super::room;
 use super::start;
 use super::state::{BANKS, Bank, Held, State};
 
@@ -30,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Peers that are listed at most: banks and the bootstrap peer.
 const PEERS: usize = BANKS + 1;
 const PASSPHRASE_BYTES: usize = 4096;
+/// What a bank takes on the disk when it is new, and some.
+const BANK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What network is wanted.
 #[derive(Debug, Clone)]
@@ -106,6 +110,10 @@ pub fn up(layout: Layout, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Held
     let (mut held, _) =
         Held::open_or_begin(layout, || plan.first_state()).map_err(Failed::early)?;
     plan.check(&held.state).map_err(Failed::early)?;
+    if !held.state.funded {
+        let needed = BANK_BYTES.saturating_mul(held.state.banks.len() as u64);
+        room::check(held.layout.root(), needed).map_err(Failed::early)?;
+    }
     // What ran before is not this command's to end.
     let ran_before = held.state.processes().any(|(_, process)| process.is_alive());
     match bring_up(&mut held, plan, say) {
@@ -140,7 +148,9 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
         prepare::authority(&layout, &held.state, now()?)?
     };
     let bootstrap = start::bootstrap(held)?;
-    if !prepared {
+    if prepared {
+        prepare::point_to(&layout, &held.state, &bootstrap)?;
+    } else {
         say(&format!("making keys and papers of {} banks", held.state.banks.len()));
         prepare::banks(&layout, &held.state, &bootstrap, plan.timing, &passphrase, now()?)?;
         held.state.prepared = true;
@@ -185,6 +195,7 @@ pub fn meet(held: &Held) -> Result<(), Refusal> {
             if Instant::now() >= deadline {
                 refuse!(NodeDidNotStart, "{} has not met {}", bank.name, missing.name);
             }
+            interrupt::check()?;
             std::thread::sleep(LOOK);
         }
     }
