@@ -352,7 +352,7 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
-    2370 BadSnapshot "not a whole snapshot of a local network",
+    2370 BadNetworkCopy "not a whole snapshot of a local network",
         "Take another copy of the file; nothing was unpacked.";
     2371 NoRoom "not enough room on the disk",
         "Make room, or name another folder; nothing was written.";

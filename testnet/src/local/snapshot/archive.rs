@@ -97,7 +97,7 @@ pub fn members(root: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Member
                 let (length, mode) = (data.len(), data.mode() & MODE);
                 found.push(Member { path, length, mode });
             } else {
-                refuse!(BadSnapshot, "{} is neither file nor folder", path.display());
+                refuse!(BadNetworkCopy, "{} is neither file nor folder", path.display());
             }
             if found.len() > FILES {
                 refuse!(TooMany, "more than {FILES} files in {}", root.display());
@@ -124,7 +124,7 @@ impl<T: Write> Hashing<T> {
     fn put_file(&mut self, to: &Path, member: &Member, mut from: impl Read) -> Result<(), Refusal> {
         let path = member.path.to_str().map(str::to_owned);
         let Some(path) = path else {
-            refuse!(BadSnapshot, "the name {} is not UTF-8", member.path.display());
+            refuse!(BadNetworkCopy, "the name {} is not UTF-8", member.path.display());
         };
         let head = Head { path, length: member.length, mode: member.mode };
         self.put(to, &line("", &head)?)?;
@@ -137,7 +137,7 @@ impl<T: Write> Hashing<T> {
             let bytes = piece.get(..read).unwrap_or_default();
             let Some(rest) = left.checked_sub(read as u64).filter(|rest| read > 0 || *rest == 0)
             else {
-                refuse!(BadSnapshot, "{} changes while it is read", member.path.display());
+                refuse!(BadNetworkCopy, "{} changes while it is read", member.path.display());
             };
             if read == 0 {
                 break;
@@ -152,7 +152,7 @@ impl<T: Write> Hashing<T> {
 
 fn line(before: &str, value: &impl Serialize) -> Result<Vec<u8>, Refusal> {
     let text = serde_json::to_string(value)
-        .map_err(|error| Refusal::new(Code::BadSnapshot, error.to_string()))?;
+        .map_err(|error| Refusal::new(Code::BadNetworkCopy, error.to_string()))?;
     Ok(format!("{before}{text}\n").into_bytes())
 }
 
@@ -197,7 +197,7 @@ struct Unpacking<R> {
 
 impl<R: BufRead> Unpacking<R> {
     fn bad(&self, what: impl std::fmt::Display) -> Refusal {
-        Refusal::new(Code::BadSnapshot, format!("{}: {what}", self.from.display()))
+        Refusal::new(Code::BadNetworkCopy, format!("{}: {what}", self.from.display()))
     }
 
     fn line(&mut self) -> Result<(String, Vec<u8>), Refusal> {

@@ -15,11 +15,11 @@ mod command;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use quadrille_node::files;
-use quadrille_protocol::error::Refusal;
+use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::refuse;
 
 pub use archive::Packed;
@@ -71,17 +71,12 @@ pub fn save(held: &mut Held, file: &Path, say: &mut dyn FnMut(&str)) -> Result<P
 fn write(held: &Held, root: &Path, file: &Path) -> Result<Packed, Refusal> {
     interrupt::check()?;
     let members = archive::members(root, &wanted)?;
-    let mut state = serde_json::to_vec_pretty(&held.state).map_err(|error| {
-        Refusal::new(quadrille_protocol::error::Code::CannotWrite, error.to_string())
-    })?;
+    let mut state = serde_json::to_vec_pretty(&held.state)
+        .map_err(|error| Refusal::new(Code::CannotWrite, error.to_string()))?;
     state.push(b'\n');
     let part = beside(file);
     // There are keys in it.
-    let opened = std::os::unix::fs::OpenOptionsExt::mode(
-        File::options().write(true).create_new(true),
-        0o600,
-    )
-    .open(&part);
+    let opened = File::options().write(true).create_new(true).mode(0o600).open(&part);
     let opened = opened.map_err(|error| room::write_failed(&part, &error))?;
     let mut out = BufWriter::new(opened);
     let done = archive::pack(root, (Path::new(STATE), &state), &members, &part, &mut out).and_then(
@@ -151,8 +146,10 @@ pub fn load(file: &Path, dir: &Path, new_ports: bool) -> Result<(State, Packed, 
 
 fn check_empty(dir: &Path) -> Result<(), Refusal> {
     match fs::read_dir(dir) {
-        Ok(mut entries) if entries.next().is_none() => Ok(()),
-        Ok(_) => refuse!(FolderNotEmpty, "{}", dir.display()),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => refuse!(FolderNotEmpty, "{}", dir.display()),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(files::cannot_read(dir, &error)),
     }
@@ -194,7 +191,7 @@ fn check_names(state: &State) -> Result<(), Refusal> {
             && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     match state.banks.iter().find(|bank| !plain(&bank.name)) {
-        Some(bank) => refuse!(BadSnapshot, "`{}` is no name of a bank", bank.name),
+        Some(bank) => refuse!(BadNetworkCopy, "`{}` is no name of a bank", bank.name),
         None => Ok(()),
     }
 }

@@ -129,12 +129,16 @@ async fn rest(
             Some(_) | None => {}
         }
     }
-    let fees: Vec<(Uai, Amount)> =
-        transit.services.iter().map(|service| (service.asset.clone(), service.fee.flat)).collect();
-    if transit.services.iter().any(|service| service.fee.ppm > 0) {
-        topology.left_out.insert(format!("the share of {}'s fees", bank.name));
+    let mut fees: Vec<(Uai, Amount)> = Vec::new();
+    for service in &transit.services {
+        let Some(fee) = &service.fee else { continue };
+        if fee.ppm > 0 {
+            topology.left_out.insert(format!("the share of {}'s fees", bank.name));
+        }
+        if !fee.flat.is_zero() {
+            fees.push((service.asset.clone(), fee.flat));
+        }
     }
-    let fees = fees.into_iter().filter(|(_, flat)| !flat.is_zero()).collect::<Vec<_>>();
     let netting = client.standings().await.map_err(told)?.netting;
     if carries.is_some() || netting || !fees.is_empty() {
         topology.services.push((bank.name.clone(), carries, fees, netting));

@@ -60,11 +60,11 @@ fn every_cut_and_every_altered_byte_is_noticed() {
     let places =
         (0..bytes.len()).filter(|at| *at < 400 || *at + 400 > bytes.len() || at % 9_973 == 0);
     for at in places {
-        assert_eq!(refused(&bytes[..at]).code, Code::BadSnapshot, "cut off at {at}");
+        assert_eq!(refused(&bytes[..at]).code, Code::BadNetworkCopy, "cut off at {at}");
         let mut altered = bytes.clone();
         altered[at] ^= 1;
         let refusal = refused(&altered);
-        let known = [Code::BadSnapshot, Code::NoRoom].contains(&refusal.code);
+        let known = [Code::BadNetworkCopy, Code::NoRoom].contains(&refusal.code);
         assert!(known, "byte {at}: {refusal}");
     }
     let longer: Vec<u8> = bytes.iter().copied().chain(*b"x").collect();
@@ -82,7 +82,7 @@ fn paths_that_lead_elsewhere_are_refused() {
     }
     let link = folder();
     std::os::unix::fs::symlink("/etc", link.path().join("link")).unwrap();
-    assert_eq!(members(link.path(), &|_| true).unwrap_err().code, Code::BadSnapshot);
+    assert_eq!(members(link.path(), &|_| true).unwrap_err().code, Code::BadNetworkCopy);
 }
 
 #[test]
