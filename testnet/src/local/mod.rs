@@ -11,6 +11,7 @@ pub mod command;
 pub mod demo;
 pub mod fund;
 pub mod layout;
+pub mod means;
 pub mod measure;
 pub mod prepare;
 pub mod process;

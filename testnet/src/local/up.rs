@@ -19,7 +19,8 @@ use quadrille_protocol::types::{Domain, Time};
 use super::clients;
 use super::fund;
 use super::layout::Layout;
-use super::prepare::{self, Timing};
+use super::means::Means;
+use super::prepare::{self, Papers, Timing};
 use super::start;
 use super::state::{BANKS, Bank, Held, State};
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub suite: Suite,
     /// How settlements are timed.
     pub timing: Timing,
+    /// What it has to trade with; the usual when it is left out.
+    pub means: Option<Means>,
 }
 
 impl Plan {
@@ -54,7 +57,7 @@ impl Plan {
             refuse!(TooMany, "{count} banks, at most {BANKS}");
         }
         let banks = (0..count).map(|index| (format!("bank-{}", letters(index)), true)).collect();
-        Ok(Self { banks, seed, suite, timing: Timing::default() })
+        Ok(Self { banks, seed, suite, timing: Timing::default(), means: None })
     }
 
     fn first_state(&self) -> Result<State, Refusal> {
@@ -132,6 +135,10 @@ impl Failed {
 
 fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), Refusal> {
     let layout = held.layout.clone();
+    let means = match &plan.means {
+        Some(means) => means.clone(),
+        None => Means::usual(&held.state)?,
+    };
     let prepared = held.state.prepared;
     let passphrase = if prepared {
         files::read_text(&layout.passphrase(), PASSPHRASE_BYTES)?
@@ -142,7 +149,8 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
     let bootstrap = start::bootstrap(held)?;
     if !prepared {
         say(&format!("making keys and papers of {} banks", held.state.banks.len()));
-        prepare::banks(&layout, &held.state, &bootstrap, plan.timing, &passphrase, now()?)?;
+        let papers = Papers { timing: plan.timing, means: &means, passphrase: &passphrase };
+        prepare::banks(&layout, &held.state, &bootstrap, &papers, now()?)?;
         held.state.prepared = true;
         held.save()?;
     }
@@ -154,12 +162,12 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
     start::banks(held, &names, None, |_| ())?;
     if !held.state.funded {
         say("registering assets, opening ledgers, giving credit");
-        fund::fund(&layout, &held.state)?;
+        fund::fund(&layout, &held.state, &means)?;
         held.state.funded = true;
         held.save()?;
     }
     say("waiting until the banks have met");
-    meet(held)
+    meet_those(held, |bank, other| means.credit_between(&bank.domain, &other.domain))
 }
 
 /// Waits until every trusted bank has a session with every other one.
@@ -167,6 +175,14 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
 /// # Errors
 /// `Q-2324` when they have not met in time.
 pub fn meet(held: &Held) -> Result<(), Refusal> {
+    meet_those(held, |_, _| true)
+}
+
+/// Waits until of the trusted banks those have a session that are to have one.
+///
+/// # Errors
+/// `Q-2324` when they have not met in time.
+pub fn meet_those(held: &Held, are_to: impl Fn(&Bank, &Bank) -> bool) -> Result<(), Refusal> {
     let trusted: Vec<&Bank> =
         held.state.banks.iter().filter(|bank| bank.trusted && bank.is_up()).collect();
     let runtime = clients::runtime()?;
@@ -179,8 +195,8 @@ pub fn meet(held: &Held) -> Result<(), Refusal> {
             let met = |domain: &Domain| {
                 peers.iter().any(|peer| peer.domain == *domain && peer.connection == Connection::Up)
             };
-            let missing =
-                trusted.iter().find(|other| other.domain != bank.domain && !met(&other.domain));
+            let awaited = |other: &Bank| other.domain != bank.domain && are_to(bank, other);
+            let missing = trusted.iter().find(|other| awaited(other) && !met(&other.domain));
             let Some(missing) = missing else { break };
             if Instant::now() >= deadline {
                 refuse!(NodeDidNotStart, "{} has not met {}", bank.name, missing.name);
