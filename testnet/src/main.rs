@@ -7,6 +7,7 @@ use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
+use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -27,6 +28,10 @@ enum Command {
     Tour(TourArgs),
     /// Measure trades between two banks: latency, rate, and what each costs
     Measure(MeasureArgs),
+    /// Run scenario files: what happens to a network, and what has to come of it
+    Run(RunArgs),
+    /// Write a commented scenario file to begin with, which runs as it is
+    NewScenario(NewArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -37,6 +42,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.run(),
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
+        Command::Run(args) => args.run(),
+        Command::NewScenario(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

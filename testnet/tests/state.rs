@@ -241,7 +241,7 @@ fn ctrl_c_in_the_middle_leaves_nothing_running_and_nothing_half_written() {
     let (code, complaint) =
         broken_off(folders.command("net", &["up", "-n", "3"]), || a_bank_runs(&net));
     assert_eq!(code, Some(130), "{complaint}");
-    assert!(complaint.contains("Q-2374"), "{complaint}");
+    assert!(complaint.contains("Q-2352"), "{complaint}");
     assert_eq!(folders.states("net"), ["down"; 4], "nothing is left running");
     folders.ok("net", &["up", "-n", "3"]);
     folders.report("net", &["--wait", "20"]);

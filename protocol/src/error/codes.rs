@@ -352,6 +352,11 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2350 BadScenario "scenario file is not as documented",
+        "Correct the lines that are named; testnet/scenarios/README.md documents every key.";
+    2351 ScenarioFailed "scenario went another way than its file says",
+        "Read the story above; the network's folder is left for a look.";
+    2352 BrokenOff "broken off by a signal", "Nothing of it is left running; start it again.";
     2370 BadNetworkCopy "not a whole snapshot of a local network",
         "Take another copy of the file; nothing was unpacked.";
     2371 NoRoom "not enough room on the disk",
@@ -359,7 +364,6 @@ codes! {
     2372 FolderNotEmpty "folder is not empty", "Name one that is missing or empty.";
     2373 PortTaken "another program has a port of this process",
         "End that program; or give the bank new ports: quadrille-testnet restart NAME --new-ports.";
-    2374 BrokenOff "broken off", "Nothing is left half done; repeat the command.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";

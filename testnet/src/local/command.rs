@@ -20,9 +20,11 @@ use super::snapshot::{RestoreArgs, SnapshotArgs};
 use super::start;
 use super::state::{self, BANKS, Bank, Held, State};
 use super::top::TopArgs;
-use super::topology::ExportArgs;
+use super::topology::{ExportArgs, ImportArgs};
 use super::up::{self, Plan};
 
+/// Banks of a new network when nobody says how many.
+const NODES: usize = 3;
 const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_LOCKED: u8 = 6;
@@ -142,6 +144,8 @@ Examples:
     Restore(RestoreArgs),
     /// Write down the shape of the network: banks, assets, holders, trust; no keys
     Export(ExportArgs),
+    /// Build a new network of a shape that was written down
+    Import(ImportArgs),
     /// Show what every bank does, again and again
     Top(TopArgs),
 }
@@ -149,17 +153,18 @@ Examples:
 /// What `up` takes.
 #[derive(Debug, clap::Args)]
 pub struct Up {
-    /// How many banks
-    #[arg(short = 'n', long = "nodes", default_value_t = 3, value_parser = count)]
-    nodes: usize,
+    /// How many banks [default: those that are in the folder, or 3]
+    #[arg(short = 'n', long = "nodes", value_parser = count)]
+    nodes: Option<usize>,
     #[command(flatten)]
     folder: Folder,
     /// What the customers' balances are drawn from
     #[arg(long)]
     seed: Option<u64>,
-    /// The suite of the banks' keys: 1 (Ed25519 + ML-DSA-65) or 2 (Ed25519 + Dilithium3)
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
-    suite: u8,
+    /// The suite of the banks' keys: 1 (Ed25519 + ML-DSA-65, the default) or 2 (Ed25519 +
+    /// Dilithium3)
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
+    suite: Option<u8>,
     /// Leave what runs running when something does not start
     #[arg(long)]
     keep_going: bool,
@@ -190,6 +195,7 @@ impl LocalCommand {
             Self::Snapshot(arguments) => return arguments.run(),
             Self::Restore(arguments) => return arguments.run(),
             Self::Export(arguments) => return arguments.run(),
+            Self::Import(arguments) => return arguments.run(),
             Self::Top(arguments) => return arguments.run(),
         };
         match done {
@@ -246,19 +252,38 @@ impl Default for Progress {
 }
 
 fn run_up(arguments: &Up) -> Result<(), Refusal> {
-    let suite = Suite::from_number(arguments.suite)?;
-    let plan = Plan::of(arguments.nodes, arguments.seed, suite)?;
+    let layout = arguments.folder.layout();
+    let plan = match (arguments.nodes, state::load(&layout)) {
+        (None, Ok(known)) => Plan { seed: arguments.seed, ..Plan::of_state(&known) },
+        (Some(_), _) | (None, Err(_)) => {
+            let suite = Suite::from_number(arguments.suite.unwrap_or(1))?;
+            Plan::of(arguments.nodes.unwrap_or(NODES), arguments.seed, suite)?
+        }
+    };
+    if let Some(suite) = arguments.suite {
+        let suite = Suite::from_number(suite)?;
+        return bring_up(layout, &Plan { suite, ..plan }, arguments.keep_going);
+    }
+    bring_up(layout, &plan, arguments.keep_going)
+}
+
+/// Brings the planned network up and shows it. What does not come up whole is ended, unless it
+/// may stay.
+///
+/// # Errors
+/// Those of [`up::up`].
+pub fn bring_up(layout: Layout, plan: &Plan, keep_going: bool) -> Result<(), Refusal> {
     interrupt::watch();
     let progress = Progress::new();
     let mut say = |what: &str| progress.say(what);
-    match up::up(arguments.folder.layout(), &plan, &mut say) {
+    match up::up(layout, plan, &mut say) {
         Ok(held) => {
             progress.say("ready");
             print(&format!("{}{}", table(&held.state), hints(&held)))
         }
         Err(failed) => {
             match failed.held {
-                Some(mut held) if !arguments.keep_going => {
+                Some(mut held) if !keep_going => {
                     interrupt::forget();
                     progress.say("it did not come up; ending what runs");
                     let _ = start::down(&mut held)?;

@@ -60,7 +60,7 @@ pub fn forget() {
 /// Goes on unless somebody has asked to end.
 ///
 /// # Errors
-/// `Q-2374` somebody has.
+/// `Q-2352` somebody has.
 pub fn check() -> Result<(), Refusal> {
     if asked() {
         refuse!(BrokenOff, "by a signal");
@@ -71,7 +71,7 @@ pub fn check() -> Result<(), Refusal> {
 /// Does the work unless somebody asks to end meanwhile.
 ///
 /// # Errors
-/// `Q-2374`, and those of the work.
+/// `Q-2352`, and those of the work.
 pub async fn or<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     let ended = async {
         while !asked() {

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod fund;
 pub mod interrupt;
 pub mod layout;
+pub mod means;
 pub mod measure;
 pub mod ports;
 pub mod prepare;

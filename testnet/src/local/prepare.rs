@@ -28,13 +28,14 @@ use quadrille_protocol::types::{Bounded, Holder, Time};
 use super::fund;
 use super::interrupt;
 use super::layout::Layout;
+use super::means::Means;
 use super::state::{Bank, State};
 
 /// Keys are made by so many at a time: each takes a core.
 const AT_A_TIME: usize = 2;
 /// Random bytes of the passphrase: enough for [`Cost::RANDOM`].
 const PASSPHRASE_BYTES: usize = 16;
-/// The bank of this name is a notary, too.
+/// The bank of this name is a notary, too, when nothing else is said.
 pub const CENTRAL: &str = "central";
 /// With whom a bank has no business, in its data directory: nobody at first.
 pub const DENY_LIST: &str = "deny.txt";
@@ -89,14 +90,13 @@ pub fn banks(
     layout: &Layout,
     state: &State,
     bootstrap: &Address,
-    timing: Timing,
-    passphrase: &str,
+    papers: &Papers<'_>,
     now: Time,
 ) -> Result<(), Refusal> {
-    let key = found::authority_key(&layout.network(), passphrase)?;
+    let key = found::authority_key(&layout.network(), papers.passphrase)?;
     let office = Mutex::new(Office::open(&layout.network(), key)?);
     let network = layout.network().network()?.with_bootstrap(vec![bootstrap.clone()])?;
-    let maker = Maker { layout, network, suite: state.suite, timing, passphrase, office, now };
+    let maker = Maker { layout, network, suite: state.suite, papers, office, now };
     let waiting = Mutex::new(state.banks.iter());
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -115,13 +115,22 @@ pub fn banks(
     first.map_or(Ok(()), Err)
 }
 
+/// What the banks' files are made from.
+pub struct Papers<'a> {
+    /// How settlements are timed.
+    pub timing: Timing,
+    /// The banks' customers, and which banks are notaries.
+    pub means: &'a Means,
+    /// Of every key.
+    pub passphrase: &'a str,
+}
+
 /// What making a bank needs.
 struct Maker<'a> {
     layout: &'a Layout,
     network: NetworkFile,
     suite: Suite,
-    timing: Timing,
-    passphrase: &'a str,
+    papers: &'a Papers<'a>,
     office: Mutex<Office>,
     now: Time,
 }
@@ -136,7 +145,7 @@ impl Maker<'_> {
         }
         let network = self.network.network().clone();
         let keys = Keys::generate(network, bank.domain.clone(), self.suite)?;
-        keyfile::create_at(Cost::RANDOM, &data.keys(), &keys, self.passphrase)?;
+        keyfile::create_at(Cost::RANDOM, &data.keys(), &keys, self.papers.passphrase)?;
         self.enrol(name, &keys, &data.certificate())?;
         self.network.save(&data.network())?;
         write_config(&config)?;
@@ -160,8 +169,8 @@ impl Maker<'_> {
         config.hooks.allow_private = true;
         DENY_LIST.clone_into(&mut config.compliance.deny_list);
         config.mesh.listen = vec![ANY_ADDRESS.parse()?];
-        config.settlement.life_ms = self.timing.life_ms;
-        config.settlement.reveal_margin_ms = self.timing.reveal_margin_ms;
+        config.settlement.life_ms = self.papers.timing.life_ms;
+        config.settlement.reveal_margin_ms = self.papers.timing.reveal_margin_ms;
         config.check()?;
         Ok(config)
     }
@@ -170,7 +179,7 @@ impl Maker<'_> {
     fn enrol(&self, name: &str, keys: &Keys, certificate: &Path) -> Result<(), Refusal> {
         let none = || Refusal::new(Code::UnknownEpoch, keys.domain.to_string());
         let (epoch, key) = keys.latest().ok_or_else(none)?;
-        let roles = if name == CENTRAL {
+        let roles = if self.papers.means.notaries.iter().any(|notary| notary == name) {
             vec![Role::Validator, Role::Notary]
         } else {
             vec![Role::Validator]
@@ -196,10 +205,10 @@ impl Maker<'_> {
     fn customers(&self, bank: &Bank) -> Result<(), Refusal> {
         let path = self.layout.wallet(&bank.name);
         let wallet = Wallet::open(&path)?;
-        for local in fund::holders(bank) {
+        for local in self.papers.means.customers_of(&bank.name) {
             let holder: Holder = format!("{local}@{}", bank.domain).parse()?;
             let key = generate_key(Suite::HybridMlDsa65)?;
-            wallet.add_holder_at(Cost::RANDOM, &holder, &key, self.passphrase)?;
+            wallet.add_holder_at(Cost::RANDOM, &holder, &key, self.papers.passphrase)?;
             let opening = fund::opening(self.network.network(), &holder, &key);
             wallet.note_ledger(&opening.opening)?;
             fund::keep_opening(&self.layout.opening(&bank.name, local), &opening)?;

@@ -160,7 +160,7 @@ fn line(before: &str, value: &impl Serialize) -> Result<Vec<u8>, Refusal> {
 /// what `out` is called.
 ///
 /// # Errors
-/// `Q-2371` no room, `Q-2204`, `Q-2205`; `Q-2370` a file changes meanwhile; `Q-2374`.
+/// `Q-2371` no room, `Q-2204`, `Q-2205`; `Q-2370` a file changes meanwhile; `Q-2352`.
 pub fn pack(
     root: &Path,
     first: (&Path, &[u8]),
@@ -258,7 +258,7 @@ fn below(path: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// `Q-2370` it is none, cut off, altered, or names a path that is not below the folder; `Q-2371`;
-/// `Q-2204`, `Q-2205`; `Q-2374`. What was unpacked until then is the caller's to remove.
+/// `Q-2204`, `Q-2205`; `Q-2352`. What was unpacked until then is the caller's to remove.
 pub fn unpack(from: &Path, into: &Path) -> Result<Packed, Refusal> {
     let file = File::open(from).map_err(|error| files::cannot_read(from, &error))?;
     let length = file.metadata().map_err(|error| files::cannot_read(from, &error))?.len();

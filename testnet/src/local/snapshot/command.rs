@@ -74,7 +74,7 @@ impl RestoreArgs {
             let ports = if renewed { "new ports" } else { "its own ports" };
             let dir = layout.root().display();
             print(&format!(
-                "{count} banks, {files} files, {ports}\nstart it with: quadrille-testnet up -n {count} --dir {dir}\n"
+                "{count} banks, {files} files, {ports}\nstart it with: quadrille-testnet up --dir {dir}\n"
             ))
         }))
     }

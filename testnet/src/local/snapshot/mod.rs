@@ -36,7 +36,7 @@ const STATE: &str = "state.json";
 /// Packs the network into a new file. What runs is ended for it, and started again.
 ///
 /// # Errors
-/// `Q-2206` the file exists; `Q-2371` no room, with nothing done; `Q-2374`; those of starting.
+/// `Q-2206` the file exists; `Q-2371` no room, with nothing done; `Q-2352`; those of starting.
 pub fn save(held: &mut Held, file: &Path, say: &mut dyn FnMut(&str)) -> Result<Packed, Refusal> {
     let root = held.layout.root().to_owned();
     if file.exists() {

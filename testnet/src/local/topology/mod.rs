@@ -18,7 +18,7 @@ use quadrille_protocol::error::Refusal;
 use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Amount, Domain, Uai};
 
-pub use command::ExportArgs;
+pub use command::{ExportArgs, ImportArgs};
 
 use super::clients;
 use super::layout::Layout;
@@ -298,7 +298,10 @@ mod tests {
             suite: 1,
             banks: vec![bank("bank-a"), bank("bank-b")],
             assets: assets.into_iter().collect(),
-            holders: vec![("alice".into(), bank("bank-a"), vec![(bond.clone(), Amount::new(100))])],
+            holders: vec![
+                ("alice".into(), bank("bank-a"), vec![(bond.clone(), Amount::new(100))]),
+                ("bob".into(), bank("bank-b"), Vec::new()),
+            ],
             trust: trust.collect(),
             services: vec![(
                 bank("bank-b"),
@@ -309,6 +312,9 @@ mod tests {
             ..Topology::default()
         };
         let text = topology.to_toml();
+        let scenario = crate::scenario::read::read(&text).unwrap();
+        assert_eq!(scenario.banks, ["bank-a", "bank-b"]);
+        assert_eq!((scenario.means.limits.len(), scenario.means.customers.len()), (4, 2));
         let read: toml::Table = text.parse().unwrap();
         assert_eq!(read["network"]["banks"].as_array().unwrap().len(), 2);
         assert_eq!(read["holder"][0]["has"][0].as_str(), Some("1.00 BOND:bank-a"));
