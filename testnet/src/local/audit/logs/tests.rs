@@ -6,7 +6,7 @@ use std::path::Path;
 use quadrille_node::log_store::LogStore;
 use quadrille_protocol::ledger::transaction::Cause;
 use quadrille_protocol::log::{OutcomeKind, Record, Statement};
-use quadrille_protocol::types::{Amount, Hash, Height};
+use quadrille_protocol::types::{Amount, Bounded, Hash, Height};
 
 use super::sheet::Row;
 use super::stream::Opened;
@@ -18,9 +18,6 @@ use crate::sim::world::World;
 fn world(seed: u64, steps: u64) -> World {
     let options = Options { domains: Some(3), steps: Some(steps), ..Options::default() };
     let mut world = World::of_seed(seed, options);
-    for node in &mut world.nodes {
-        node.byzantine = false;
-    }
     world.run(seed, options).unwrap();
     world
 }
@@ -52,7 +49,6 @@ fn batches(world: &World, node: usize) -> Vec<Opened> {
 fn sheet(world: &World, node: usize, batches: Vec<Opened>) -> Sheet {
     let mut sheet = Sheet::new(world.nodes[node].domain.clone(), &domains(world));
     for opened in batches {
-        sheet.counts.batches += 1;
         sheet.take(opened);
     }
     sheet.finish();
@@ -182,7 +178,7 @@ fn a_log_s_own_rules_are_kept_or_it_is_told() {
         contra.amount = contra.amount.plus(Amount::new(1)).unwrap();
         let mut contras = transaction.contras.to_vec();
         contras[0] = contra;
-        transaction.contras = contras.try_into().unwrap();
+        transaction.contras = Bounded::new(contras).unwrap();
         true
     };
     assert!(doctored(&world, 0, unbalanced).contains(&Rule::Books), "made money");
