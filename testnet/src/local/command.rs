@@ -284,7 +284,7 @@ pub fn bring_up(layout: Layout, plan: &Plan, keep_going: bool) -> Result<(), Ref
         Err(failed) => {
             match failed.held {
                 Some(mut held) if !keep_going => {
-                    interrupt::forget();
+                    let _shield = interrupt::shield();
                     progress.say("it did not come up; ending what runs");
                     let _ = start::down(&mut held)?;
                 }

@@ -15,6 +15,7 @@ use quadrille_protocol::refuse;
 const LOOK: Duration = Duration::from_millis(50);
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static SHIELDED: AtomicBool = AtomicBool::new(false);
 static WATCHING: Once = Once::new();
 
 /// From now on a signal is noted and ends nothing.
@@ -49,12 +50,24 @@ async fn note() {
 /// Whether somebody has asked to end.
 #[must_use]
 pub fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
+    ASKED.load(Ordering::SeqCst) && !SHIELDED.load(Ordering::SeqCst)
 }
 
-/// Forgets that somebody has, so that what puts things right is not broken off, too.
-pub fn forget() {
-    ASKED.store(false, Ordering::SeqCst);
+/// While it lives nobody has asked to end: for what puts things right. One at a time.
+#[derive(Debug)]
+pub struct Shield(());
+
+/// Puts things right without being broken off.
+#[must_use]
+pub fn shield() -> Shield {
+    SHIELDED.store(true, Ordering::SeqCst);
+    Shield(())
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        SHIELDED.store(false, Ordering::SeqCst);
+    }
 }
 
 /// Goes on unless somebody has asked to end.
@@ -83,5 +96,22 @@ pub async fn or<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, 
         biased;
         refusal = ended => Err(refusal),
         done = work => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_puts_things_right_is_not_broken_off() {
+        check().unwrap();
+        ASKED.store(true, Ordering::SeqCst);
+        assert_eq!(check().unwrap_err().code, Code::BrokenOff);
+        let shield = shield();
+        check().unwrap();
+        drop(shield);
+        assert!(asked());
+        ASKED.store(false, Ordering::SeqCst);
     }
 }

@@ -60,7 +60,7 @@ pub fn save(held: &mut Held, file: &Path, say: &mut dyn FnMut(&str)) -> Result<P
     say("packing");
     let packed = write(held, &root, file);
     // What comes now puts things right, even when somebody wants to end.
-    interrupt::forget();
+    let _shield = interrupt::shield();
     if !running.is_empty() {
         say("starting what ran");
         again(held, &running)?;
