@@ -74,6 +74,19 @@ fn keys_of_every_suite_come_back_from_their_file() {
 }
 
 #[test]
+fn under_a_random_passphrase_a_file_may_be_cheap_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, made) = (dir.path().join("keys"), keys(Suite::Ed25519));
+    let passphrase = "0123456789abcdef0123456789abcdef";
+    keyfile::create_at(keyfile::Cost::RANDOM, &path, &made, passphrase).unwrap();
+    assert!(same(&made, &keyfile::open(&path, passphrase).unwrap()));
+    let wrong = keyfile::open(&path, PASSPHRASE).unwrap_err();
+    assert_eq!(wrong.code, Code::WrongPassphrase);
+    let file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!((&file["memory_kib"], &file["passes"]), (&1024.into(), &1.into()));
+}
+
+#[test]
 fn a_new_epoch_replaces_the_file_and_loses_no_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys");

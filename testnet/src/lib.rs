@@ -2,4 +2,5 @@
 
 pub mod load;
 pub mod local;
+pub mod scenario;
 pub mod sim;

@@ -8,6 +8,7 @@ use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
+use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -30,6 +31,10 @@ enum Command {
     Measure(MeasureArgs),
     /// Put a load of trades or payments on a network, and report how it bears it
     Load(LoadArgs),
+    /// Run scenario files: what happens to a network, and what has to come of it
+    Run(RunArgs),
+    /// Write a commented scenario file to begin with, which runs as it is
+    NewScenario(NewArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
         Command::Load(args) => args.run(),
+        Command::Run(args) => args.run(),
+        Command::NewScenario(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }
