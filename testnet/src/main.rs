@@ -7,6 +7,7 @@ use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
+use quadrille_testnet::scale::command::ScaleArgs;
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -27,6 +28,8 @@ enum Command {
     Tour(TourArgs),
     /// Measure trades between two banks: latency, rate, and what each costs
     Measure(MeasureArgs),
+    /// Work out what networks of 10 to 10,000 banks carry, and where they break first
+    Scale(ScaleArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.run(),
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
+        Command::Scale(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

@@ -352,6 +352,11 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2390 ModelDoesNotHold "model of a network contradicts itself",
+        "Report it with the command and its seed.";
+    2391 BadFigures "figures cannot be used", "Name a JSON file of numbers, or leave --figures out.";
+    2392 NoMarkers "file has no place for the tables",
+        "Put the two comment lines that the message names where the tables are to be.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";

@@ -223,30 +223,3 @@ mod tests {
         assert_eq!(map.unnamed(&split), 0);
     }
 }
-#[cfg(test)]
-mod probe {
-    use super::*;
-    use crate::scale::topology::Shape;
-    #[test]
-    #[ignore]
-    fn probe() {
-        for shape in [Shape::CorePeriphery, Shape::Regional] { for n in [10, 100, 1000, 10000] {
-            let whole = Network::draw(shape, n, 1);
-            let deg = whole.degrees(); 
-            println!("{shape:?} {n} maxdeg {:?} links {}", deg.iter().max(), whole.links.len());
-            for (name, net) in [("whole", Some(whole.clone())), ("split", whole.split())] {
-                let Some(net) = net else { continue };
-                let t = Instant::now();
-                let map = Map::of(&net, 1).unwrap();
-                println!("  {name} nodes {} links {} unnamed {} map {:?} bytes {}", net.nodes.len(), net.links.len(), map.unnamed(&net), t.elapsed(), map.record_bytes());
-                let mut s = Stream::new(1, "probe");
-                let wheel = super::super::draw::Wheel::new(net.nodes.iter().map(|n| n.weight));
-                for _ in 0..8 {
-                    let p = Pair { payer: wheel.draw(&mut s).unwrap(), payee: wheel.draw(&mut s).unwrap() };
-                    let f = map.ways(p, 100_000).unwrap();
-                    println!("   {p:?} {} {} {:?}", f.map_us, f.search_us, f.ways.map(|w| (w.len(), w.iter().map(|w| w.len()).collect::<Vec<_>>())));
-                }
-            }
-        }}
-    }
-}
