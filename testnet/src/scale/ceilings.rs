@@ -101,9 +101,8 @@ pub fn by_banks(shape: Shape, seed: u64, figures: &Figures, record_bytes: f64) -
             (*banks, degrees.into_iter().max().unwrap_or(0))
         })
         .collect();
-    let links_over = |bound: usize| {
-        drawn.iter().find(|(_, degree)| *degree > bound).map(|(banks, _)| *banks)
-    };
+    let links_over =
+        |bound: usize| drawn.iter().find(|(_, degree)| *degree > bound).map(|(banks, _)| *banks);
     let members = members_in_one_go(member_bytes(figures, record_bytes));
     let connections = usize::try_from(MeshConfig::default().connections).unwrap_or(usize::MAX);
     let (notices, _) = notices_per_s();
@@ -192,7 +191,9 @@ pub fn by_rate(variant: &Variant, figures: &Figures) -> Vec<RateBound> {
     });
     bounds.push(RateBound {
         what: "a line of 10 Gbit/s of the busiest bank".to_owned(),
-        per_second: LINE_BITS / 8.0 / figures.mesh_bytes_per_party.value
+        per_second: LINE_BITS
+            / 8.0
+            / figures.mesh_bytes_per_party.value
             / variant.busiest.0.max(1e-9),
         lift: "more lines; compressed feeds",
     });

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use quadrille_protocol::error::Refusal;
+use quadrille_protocol::refuse;
 
 use super::figures::Figures;
 use super::report::{self, Report, Style};
@@ -92,9 +93,13 @@ impl ScaleArgs {
             Some(path) => Figures::read(path)?,
             None => Figures::default(),
         };
+        let plans = self.plans();
+        if plans.len() > NETWORKS {
+            refuse!(BadUsage, "{} networks, at most {NETWORKS} in one run", plans.len());
+        }
         let progress = Progress::new();
         let mut studies = Vec::new();
-        for plan in self.plans() {
+        for plan in plans {
             progress.say(&format!("{} banks, {}", plan.banks, plan.shape.name()));
             studies.push(Study::of(&plan, &figures)?);
         }
@@ -125,7 +130,7 @@ impl ScaleArgs {
                 Plan { shape, banks: *banks, seed: self.seed, searches, jobs }
             })
         });
-        plans.take(NETWORKS).collect()
+        plans.collect()
     }
 
     /// The command that gives the same again.

@@ -285,7 +285,8 @@ mod tests {
         let figures = Figures::of(&json!({"notice_us": 81, "other": "text"})).unwrap();
         assert_eq!(figures.notice_us.origin, Origin::Measured);
         assert!((figures.notice_us.value - 81.0).abs() < 1e-9);
-        let assumed = figures.all().iter().filter(|figure| figure.origin == Origin::Assumed).count();
+        let assumed =
+            figures.all().iter().filter(|figure| figure.origin == Origin::Assumed).count();
         assert_eq!(assumed, figures.all().len() - 1);
     }
 
@@ -301,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_figure_that_is_no_number_above_zero_is_refused() {
-        for wrong in [json!({"hop_ms": 0}), json!({"hop_ms": "20"}), json!({"hop_ms": -1}), json!([])]
+        for wrong in
+            [json!({"hop_ms": 0}), json!({"hop_ms": "20"}), json!({"hop_ms": -1}), json!([])]
         {
             assert_eq!(Figures::of(&wrong).unwrap_err().code, Code::BadFigures, "{wrong}");
         }

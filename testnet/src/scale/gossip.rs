@@ -81,8 +81,7 @@ impl Overlay {
                 }
             }
         }
-        let peers: Vec<Vec<usize>> =
-            peers.into_iter().map(|of| of.into_iter().collect()).collect();
+        let peers: Vec<Vec<usize>> = peers.into_iter().map(|of| of.into_iter().collect()).collect();
         let meshes = meshes(&peers, &mut stream);
         let weights = network.nodes.iter().map(|node| node.weight).collect();
         Self { peers, meshes, weights }

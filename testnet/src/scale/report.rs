@@ -156,8 +156,15 @@ impl Report {
                 limits::GATEWAY_CORRESPONDENTS
             ),
             header: vec![
-                "shape", "banks", "domains are", "core banks", "domains", "links", "most of one",
-                "over 64", "links not named",
+                "shape",
+                "banks",
+                "domains are",
+                "core banks",
+                "domains",
+                "links",
+                "most of one",
+                "over 64",
+                "links not named",
             ],
             rows: rows.collect(),
         }
@@ -181,8 +188,19 @@ impl Report {
             note: "Payer's and payee's bank included; of all searches, and those without a way."
                 .to_owned(),
             header: vec![
-                "shape", "banks", "domains are", "searches", "mean", "2", "3", "4", "5", "6", "7",
-                "8", "no way",
+                "shape",
+                "banks",
+                "domains are",
+                "searches",
+                "mean",
+                "2",
+                "3",
+                "4",
+                "5",
+                "6",
+                "7",
+                "8",
+                "no way",
             ],
             rows: rows.collect(),
         }
@@ -206,12 +224,20 @@ impl Report {
         });
         Sheet {
             title: "A day of payments as limits shrink",
-            note: "Of payments that have a way at all. A limit is so many days of what could use the \
+            note:
+                "Of payments that have a way at all. A limit is so many days of what could use the \
                    link, both directions together."
-                .to_owned(),
+                    .to_owned(),
             header: vec![
-                "shape", "banks", "limit, days", "netting", "at once", "another way", "later",
-                "never", "debt netted",
+                "shape",
+                "banks",
+                "limit, days",
+                "netting",
+                "at once",
+                "another way",
+                "later",
+                "never",
+                "debt netted",
             ],
             rows: rows.collect(),
         }
@@ -267,8 +293,15 @@ impl Report {
                 100.0 * UTILISED
             ),
             header: vec![
-                "shape", "banks", "network/s", "which", "how many", "settlements/s each",
-                "cores each", "domains each", "cores of all",
+                "shape",
+                "banks",
+                "network/s",
+                "which",
+                "how many",
+                "settlements/s each",
+                "cores each",
+                "domains each",
+                "cores of all",
             ],
             rows: rows.collect(),
         }
@@ -294,7 +327,12 @@ impl Report {
             title: "Where it breaks first, by transactions per second",
             note: "In order for each network; each alone, as if the others were lifted.".to_owned(),
             header: vec![
-                "shape", "banks", "domains are", "order", "network/s", "what gives out",
+                "shape",
+                "banks",
+                "domains are",
+                "order",
+                "network/s",
+                "what gives out",
                 "what would lift it",
             ],
             rows: rows.collect(),
@@ -341,12 +379,21 @@ impl Report {
         });
         Sheet {
             title: "How an offer spreads",
-            note: "Gossipsub with a mesh of 6 to 12. Partners: a node is connected to those whom it \
+            note:
+                "Gossipsub with a mesh of 6 to 12. Partners: a node is connected to those whom it \
                    trusts, as today."
-                .to_owned(),
+                    .to_owned(),
             header: vec![
-                "shape", "banks", "connected to", "reached", "half, ms", "95 %, ms",
-                "copies to a node", "bytes to a node", "copies sent, most", "words to a node",
+                "shape",
+                "banks",
+                "connected to",
+                "reached",
+                "half, ms",
+                "95 %, ms",
+                "copies to a node",
+                "bytes to a node",
+                "copies sent, most",
+                "words to a node",
             ],
             rows: rows.collect(),
         }
@@ -376,7 +423,10 @@ impl Report {
                 thousands(real(limits::REMOTE_OFFERS))
             ),
             header: vec![
-                "notices/s", "taken", "Mbit/s if all were", "cores if all were",
+                "notices/s",
+                "taken",
+                "Mbit/s if all were",
+                "cores if all were",
                 "book full after s",
             ],
             rows: rows.into(),
@@ -394,7 +444,8 @@ impl Report {
         });
         Sheet {
             title: "A topic for each pair",
-            note: "Pairs are traded by Zipf's law and followed as often as they are traded.".to_owned(),
+            note: "Pairs are traded by Zipf's law and followed as often as they are traded."
+                .to_owned(),
             header: vec!["pairs", "a node follows", "it hears", "network's notices/s it can stand"],
             rows: rows.collect(),
         }
@@ -432,13 +483,22 @@ impl Report {
         });
         Sheet {
             title: "What every bank keeps and asks of the others",
-            note: "Sizes in MB are estimates from the records. Times are of this machine, the median \
+            note:
+                "Sizes in MB are estimates from the records. Times are of this machine, the median \
                    (and p99). Lists: all members, four times in five minutes. Look-ups: just after \
                    the start, and when every node has looked for its own place."
-                .to_owned(),
+                    .to_owned(),
             header: vec![
-                "shape", "banks", "record, bytes", "records, MB", "map, MB", "map made in, ms",
-                "search, ms", "lists, MB/s", "look-ups at first", "look-ups then",
+                "shape",
+                "banks",
+                "record, bytes",
+                "records, MB",
+                "map, MB",
+                "map made in, ms",
+                "search, ms",
+                "lists, MB/s",
+                "look-ups at first",
+                "look-ups then",
             ],
             rows: rows.collect(),
         }
@@ -547,8 +607,7 @@ mod tests {
     #[test]
     fn every_table_has_a_cell_for_each_heading() {
         let figures = Figures::default();
-        let plan =
-            Plan { shape: Shape::Regional, banks: 12, seed: 1, searches: 20, jobs: 1 };
+        let plan = Plan { shape: Shape::Regional, banks: 12, seed: 1, searches: 20, jobs: 1 };
         let study = Study::of(&plan, &figures).unwrap();
         let report = Report::of("scale".to_owned(), 1, figures, vec![study]);
         for table in report.tables(Style::Markdown).split("### ").skip(1) {

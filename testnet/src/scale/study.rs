@@ -127,9 +127,8 @@ impl Study {
             variants.push(variant(split, plan, figures, true)?);
         }
         let last = split.as_ref().unwrap_or(&whole);
-        let spreads = MORE.map(|more| {
-            Overlay::of(last, more, plan.seed).spread(figures, plan.seed)
-        });
+        let spreads =
+            MORE.map(|more| Overlay::of(last, more, plan.seed).spread(figures, plan.seed));
         let mut directory = Directory::of(last, plan.seed);
         let fresh = directory.look_up(plan.seed);
         directory.settle();

@@ -264,7 +264,8 @@ fn hang_on(network: &mut Network, core: &[usize], others: &[usize], stream: &mut
         for _ in 0..LINKS_OF_OTHERS.len() * 8 {
             let Some(place) = wheel.draw(stream) else { return };
             let Some((bank, count)) = core.get(place).zip(links.get_mut(place)) else { continue };
-            if *count < MOST_LINKS && network.links.insert(((*bank).min(*other), (*bank).max(*other)))
+            if *count < MOST_LINKS
+                && network.links.insert(((*bank).min(*other), (*bank).max(*other)))
             {
                 *count += 1;
                 has += 1;
