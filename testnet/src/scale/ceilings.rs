@@ -109,8 +109,8 @@ pub fn by_banks(shape: Shape, seed: u64, figures: &Figures, record_bytes: f64) -
     let mut bounds = vec![
         BankBound {
             what: format!(
-                "a gateway record names {} correspondents: the largest bank has more, and is closed \
-                 to the rest",
+                "a gateway record names {} correspondents: the largest bank has more, and is \
+                 closed to the rest",
                 limits::GATEWAY_CORRESPONDENTS
             ),
             banks: links_over(limits::GATEWAY_CORRESPONDENTS),
@@ -170,8 +170,8 @@ pub fn by_rate(variant: &Variant, figures: &Figures) -> Vec<RateBound> {
                 search / 1e3
             ),
             per_second: real(MACHINE_CORES) * 1e6 / (search * variant.largest_payer),
-            lift: "keep the map and the ways of a payee between payments; stop when the cheapest are \
-                   certain",
+            lift: "keep the map and the ways of a payee between payments; stop when the cheapest \
+                   are certain",
         });
     }
     if variant.busiest_link > 0.0 {

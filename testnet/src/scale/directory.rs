@@ -1,8 +1,8 @@
 //! How far a look-up in the directory goes: Kademlia with the routing tables that our nodes have.
 //!
 //! A routing table has proven members only, so at first it has those to whom the node is connected.
-//! Who is asked on the way is dialled, proves itself and comes into the table: tables grow with what
-//! is looked up. A record is kept by the 20 nodes nearest to its key that its owner finds.
+//! Who is asked on the way is dialled, proves itself and comes into the table: tables grow with
+//! what is looked up. A record is kept by the 20 nodes nearest to its key that its owner finds.
 //!
 //! Invariants: the same seed gives the same look-ups; a look-up asks a bounded number of nodes.
 

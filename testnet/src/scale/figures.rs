@@ -2,8 +2,8 @@
 //! none.
 //!
 //! A file of figures is a JSON document; a figure is a number under its key, at the top or nested
-//! at the dots of the key. Other keys are left alone, so that the file of a benchmark can be given as
-//! it is: where it lacks the processor time of a trade but has `trades_per_s.suite3` (both banks on
+//! at the dots of the key. Other keys are left alone, so that the file of a benchmark can be given
+//! as it is: where it lacks the processor time of a trade but has `trades_per_s.suite3` (both banks on
 //! `cores` cores, 2 when it does not say), that gives the most that a trade can have cost.
 //!
 //! Invariant: every figure says where it comes from; none is zero, below zero or no number.
@@ -125,7 +125,8 @@ impl Default for Figures {
             records_per_party: assumed(
                 "records_per_party",
                 7.1,
-                "records logged by one bank for a trade; half of those in protocol/benches/README.md",
+                "records logged by one bank for a trade; half of those in \
+                 protocol/benches/README.md",
             ),
             batches_per_s: assumed(
                 "batches_per_s",

@@ -8,8 +8,8 @@
 //!   now and then the busiest banks look for cycles of debts, and cancel them
 //! ```
 //!
-//! A limit is so many days of the payments that could use the link: it is what a bank that knows its
-//! business would grant. Ways are those found at the start of the day, for a middling amount.
+//! A limit is so many days of the payments that could use the link: it is what a bank that knows
+//! its business would grant. Ways are those found at the start of the day, for a middling amount.
 //!
 //! Invariants: the same seed gives the same day; after it the capacities hold together.
 

@@ -9,8 +9,8 @@
 //!   figures (measured or assumed) -----------------------> ceilings, report
 //! ```
 //!
-//! Nothing here runs a node. The search for ways, the records that it reads and the search for cycles
-//! of debts are the protocol's own code; the rest is a model, and says so.
+//! Nothing here runs a node. The search for ways, the records that it reads and the search for
+//! cycles of debts are the protocol's own code; the rest is a model, and says so.
 
 pub mod capacity;
 pub mod ceilings;

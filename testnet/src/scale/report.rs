@@ -255,12 +255,20 @@ impl Report {
         });
         Sheet {
             title: "Transactions per second until the first domain is full",
-            note: "By processor time alone; every domain has so many cores. \"Thread\": the one thread \
-                   of a domain's core is full before its cores are. The search for ways is not in it."
+            note: "By processor time alone; every domain has so many cores. \"Thread\": the one \
+                   thread of a domain's core is full before its cores are. The search for ways is \
+                   not in it."
                 .to_owned(),
             header: vec![
-                "shape", "banks", "domains are", "busiest bank in", "busiest domain in", "1 core",
-                "4 cores", "16 cores", "64 cores",
+                "shape",
+                "banks",
+                "domains are",
+                "busiest bank in",
+                "busiest domain in",
+                "1 core",
+                "4 cores",
+                "16 cores",
+                "64 cores",
             ],
             rows: rows.collect(),
         }
@@ -288,8 +296,8 @@ impl Report {
         Sheet {
             title: "What banks need for a rate of the whole network",
             note: format!(
-                "Means of each group; cores and threads used to {:.0} %. Domains: as many as the one \
-                 thread of each asks for, at least one.",
+                "Means of each group; cores and threads used to {:.0} %. Domains: as many as the \
+                 one thread of each asks for, at least one.",
                 100.0 * UTILISED
             ),
             header: vec![
@@ -415,9 +423,9 @@ impl Report {
         Sheet {
             title: "What notices cost a node that hears all of them",
             note: format!(
-                "A node takes {taken} notices/s from all and {of_one}/s of one bank (beyond bursts); \
-                 what is over is dropped. With {copies:.1} copies of each, the most that was found. \
-                 A notice is {} bytes of at most {}; a book has room for {} offers of others.",
+                "A node takes {taken} notices/s from all and {of_one}/s of one bank (beyond \
+                 bursts); what is over is dropped. With {copies:.1} copies of each, the most that was \
+                 found. A notice is {} bytes of at most {}; a book has room for {} offers of others.",
                 thousands(self.figures.notice_bytes.value),
                 thousands(real(quadrille_node::mesh::NOTICE_BYTES)),
                 thousands(real(limits::REMOTE_OFFERS))

@@ -1,5 +1,5 @@
-//! Who has how much to do: settlements, processor time and bytes at each bank, and the rate at which
-//! the first of them can do no more.
+//! Who has how much to do: settlements, processor time and bytes at each bank, and the rate at
+//! which the first of them can do no more.
 //!
 //! ```text
 //!   one transaction --> its parties --> time at each --> share of each bank
@@ -166,7 +166,9 @@ mod tests {
     /// A star of four: 100 us for two parties, 120 us for three, a fifth of it on the one thread.
     fn star() -> (Network, Figures) {
         let figures = json!({
-            "cpu_us_per_party": 100.0, "cpu_us_per_further_party": 20.0, "serial_us_per_party": 20.0,
+            "cpu_us_per_party": 100.0,
+            "cpu_us_per_further_party": 20.0,
+            "serial_us_per_party": 20.0,
         });
         (Network::star(4), Figures::of(&figures).unwrap())
     }
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn a_star_is_full_when_its_middle_is() {
         let (network, figures) = star();
-        // Of four transactions the middle is party of three: twice with three parties, once with two.
+        // Of four transactions the middle is party of three: two with three parties, one with two.
         let ways: Vec<Way> = vec![vec![1, 0, 2], vec![3, 0, 4], vec![0, 1], vec![2, 3]];
         let work = Work::of(&network, &ways.iter().collect::<Vec<_>>(), &figures);
         // (120 + 120 + 100) / 4 = 85 us for each transaction: 11,764.7 per second with one core.
