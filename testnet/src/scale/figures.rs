@@ -3,8 +3,8 @@
 //!
 //! A file of figures is a JSON document; a figure is a number under its key, at the top or nested
 //! at the dots of the key. Other keys are left alone, so that the file of a benchmark can be given
-//! as it is: where it lacks the processor time of a trade but has `trades_per_s.suite3` (both banks on
-//! `cores` cores, 2 when it does not say), that gives the most that a trade can have cost.
+//! as it is: where it lacks the processor time of a trade but has `trades_per_s.suite3` (both banks
+//! on `cores` cores, 2 when it does not say), that gives the most that a trade can have cost.
 //!
 //! Invariant: every figure says where it comes from; none is zero, below zero or no number.
 

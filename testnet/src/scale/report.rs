@@ -424,8 +424,9 @@ impl Report {
             title: "What notices cost a node that hears all of them",
             note: format!(
                 "A node takes {taken} notices/s from all and {of_one}/s of one bank (beyond \
-                 bursts); what is over is dropped. With {copies:.1} copies of each, the most that was \
-                 found. A notice is {} bytes of at most {}; a book has room for {} offers of others.",
+                 bursts); what is over is dropped. With {copies:.1} copies of each, the most that \
+                 was found. A notice is {} bytes of at most {}; a book has room for {} offers of \
+                 others.",
                 thousands(self.figures.notice_bytes.value),
                 thousands(real(quadrille_node::mesh::NOTICE_BYTES)),
                 thousands(real(limits::REMOTE_OFFERS))
