@@ -160,8 +160,7 @@ pub fn by_rate(variant: &Variant, figures: &Figures) -> Vec<RateBound> {
             });
         }
     }
-    let search = variant.timing.map_us.saturating_add(variant.timing.search_us.0);
-    let search = u32::try_from(search).map_or(f64::from(u32::MAX), f64::from);
+    let search = variant.timing.map_us + variant.timing.search_us;
     if search > 0.0 && variant.largest_payer > 0.0 {
         bounds.push(RateBound {
             what: format!(

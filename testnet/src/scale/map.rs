@@ -4,7 +4,8 @@
 //! Invariant: nothing here looks for ways by itself; what a node would find is what is found.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use quadrille_protocol::codec;
 use quadrille_protocol::error::Refusal;
@@ -44,10 +45,10 @@ pub struct Pair {
 pub struct Found {
     /// The ways, the cheapest first; or why there is none.
     pub ways: Result<Vec<Way>, NoWay>,
-    /// Microseconds that making the map took: as a node makes it, for each payment.
-    pub map_us: u64,
-    /// Microseconds of the search.
-    pub search_us: u64,
+    /// Processor time to make the map: as a node makes it, for each payment.
+    pub map_time: Duration,
+    /// Processor time of the search.
+    pub search_time: Duration,
 }
 
 impl Map {
@@ -137,10 +138,10 @@ impl Map {
     #[must_use]
     pub fn ways(&self, pair: Pair, amount: u64) -> Option<Found> {
         let (payer, payee) = (self.domain(pair.payer)?, self.domain(pair.payee)?);
-        let begun = Instant::now();
+        let begun = processor_time();
         let mut atlas = Atlas::new(payer.clone());
         self.records.iter().for_each(|record| atlas.add_record(record));
-        let map_us = micros(begun);
+        let made = processor_time();
         let wanted = Wanted {
             payee: payee.clone(),
             asset: self.asset.clone(),
@@ -148,9 +149,9 @@ impl Map {
             spend: self.asset.clone(),
             max_cost: Amount::MAX,
         };
-        let begun = Instant::now();
         let found = find(&atlas, &wanted);
-        let search_us = micros(begun);
+        let (map_time, search_time) =
+            (made.saturating_sub(begun), processor_time().saturating_sub(made));
         let ways = found.map(|ways| {
             let nodes = ways.iter().map(|way| {
                 let passed = way.steps.iter().filter_map(|step| self.node(&step.domain));
@@ -158,12 +159,17 @@ impl Map {
             });
             nodes.collect()
         });
-        Some(Found { ways, map_us, search_us })
+        Some(Found { ways, map_time, search_time })
     }
 }
 
-fn micros(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+/// Processor time of this thread; the time that passes where the system does not tell. The system
+/// counts in steps of some milliseconds: only means say something.
+fn processor_time() -> Duration {
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let told = told.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    told.map_or_else(|| BEGUN.get_or_init(Instant::now).elapsed(), Duration::from_nanos)
 }
 
 /// Names in no order that says anything of size: what does not fit into a record is cut by name,

@@ -255,9 +255,9 @@ impl Report {
         });
         Sheet {
             title: "Transactions per second until the first domain is full",
-            note: "By processor time alone; every domain has so many cores. \"Thread\": the one \
-                   thread of a domain's core is full before its cores are. The search for ways is \
-                   not in it."
+            note: "By processor time alone; every domain has so many cores. Each domain of a bank \
+                   counts as a party. \"Thread\": the one thread of a domain's core is full before \
+                   its cores are. The search for ways is not in it."
                 .to_owned(),
             header: vec![
                 "shape",
@@ -478,12 +478,8 @@ impl Report {
                 thousands(variant.record_bytes),
                 short(domains * kept / 1e6),
                 short(trust / 1e6),
-                short(real(usize::try_from(variant.timing.map_us).unwrap_or(0)) / 1e3),
-                format!(
-                    "{} ({})",
-                    short(real(usize::try_from(variant.timing.search_us.0).unwrap_or(0)) / 1e3),
-                    short(real(usize::try_from(variant.timing.search_us.1).unwrap_or(0)) / 1e3)
-                ),
+                short(variant.timing.map_us / 1e3),
+                short(variant.timing.search_us / 1e3),
                 short(lists / 1e6),
                 lookup(fresh),
                 lookup(settled),
@@ -492,11 +488,10 @@ impl Report {
         });
         Sheet {
             title: "What every bank keeps and asks of the others",
-            note:
-                "Sizes in MB are estimates from the records. Times are of this machine, the median \
-                   (and p99). Lists: all members, four times in five minutes. Look-ups: just after \
-                   the start, and when every node has looked for its own place."
-                    .to_owned(),
+            note: "Sizes in MB are estimates from the records. Times are processor time on this \
+                   machine, means. Lists: all members, four times in five minutes. Look-ups: just \
+                   after the start, and when every node has looked for its own place."
+                .to_owned(),
             header: vec![
                 "shape",
                 "banks",

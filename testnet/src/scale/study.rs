@@ -9,6 +9,7 @@
 //! Invariant: everything but [`Timing`] follows from the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use quadrille_protocol::error::Refusal;
 use quadrille_protocol::limits;
@@ -105,13 +106,14 @@ pub struct Variant {
     pub timing: Timing,
 }
 
-/// Times on this machine, in microseconds: the only figures that do not follow from the seed.
+/// Processor time on this machine, means in microseconds: the only figures that do not follow from
+/// the seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
 pub struct Timing {
-    /// To make a map from all records, as for each payment: the median.
-    pub map_us: u64,
-    /// To search it: the median, and what 99 of 100 do not exceed.
-    pub search_us: (u64, u64),
+    /// To make a map from all records, as for each payment.
+    pub map_us: f64,
+    /// To search it.
+    pub search_us: f64,
 }
 
 impl Study {
@@ -251,17 +253,11 @@ fn reasons(answers: &[&Found]) -> BTreeMap<&'static str, usize> {
 }
 
 fn timing(found: &BTreeMap<Pair, Found>) -> Timing {
-    let sorted = |time: fn(&Found) -> u64| {
-        let mut times: Vec<u64> = found.values().map(time).collect();
-        times.sort_unstable();
-        times
+    let mean = |time: fn(&Found) -> Duration| {
+        found.values().map(|found| time(found).as_secs_f64()).sum::<f64>() * 1e6
+            / real(found.len().max(1))
     };
-    let at = |times: &[u64], percent: usize| {
-        let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-        times.get(place).copied().unwrap_or(0)
-    };
-    let (maps, searches) = (sorted(|found| found.map_us), sorted(|found| found.search_us));
-    Timing { map_us: at(&maps, 50), search_us: (at(&searches, 50), at(&searches, 99)) }
+    Timing { map_us: mean(|found| found.map_time), search_us: mean(|found| found.search_time) }
 }
 
 #[cfg(test)]
