@@ -74,7 +74,7 @@ fn searches(text: &str) -> Result<usize, String> {
 fn usual_searches(banks: usize) -> usize {
     match banks {
         0..=1_000 => 400,
-        _ => 120,
+        _ => 40,
     }
 }
 
