@@ -3,4 +3,5 @@
 pub mod load;
 pub mod local;
 pub mod scenario;
+pub mod scale;
 pub mod sim;

@@ -9,6 +9,7 @@ use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
 use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
+use quadrille_testnet::scale::command::ScaleArgs;
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -35,6 +36,8 @@ enum Command {
     Run(RunArgs),
     /// Write a commented scenario file to begin with, which runs as it is
     NewScenario(NewArgs),
+    /// Work out what networks of 10 to 10,000 banks carry, and where they break first
+    Scale(ScaleArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Load(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::NewScenario(args) => args.run(),
+        Command::Scale(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

@@ -368,6 +368,11 @@ codes! {
     2372 FolderNotEmpty "folder is not empty", "Name one that is missing or empty.";
     2373 PortTaken "another program has a port of this process",
         "End that program; or give the bank new ports: quadrille-testnet restart NAME --new-ports.";
+    2390 ModelDoesNotHold "model of a network contradicts itself",
+        "Report it with the command and its seed.";
+    2391 BadFigures "figures cannot be used", "Name a JSON file of numbers, or leave --figures out.";
+    2392 NoMarkers "file has no place for the tables",
+        "Put the two comment lines that the message names where the tables are to be.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
