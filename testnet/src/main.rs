@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
+use quadrille_testnet::local::faults::command::FaultArgs;
+use quadrille_testnet::local::faults::proxy::ProxyArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
 use quadrille_testnet::sim::command::SimArgs;
@@ -27,6 +29,11 @@ enum Command {
     Tour(TourArgs),
     /// Measure trades between two banks: latency, rate, and what each costs
     Measure(MeasureArgs),
+    /// Make faults in a running network, and end them: links, processes, clocks, disks
+    Fault(FaultArgs),
+    /// Stand between the processes of a local network; `up` starts it
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -37,6 +44,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.run(),
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
+        Command::Fault(args) => args.run(),
+        Command::Proxy(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

@@ -93,6 +93,7 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         seed: Some(1),
         suite: Suite::HybridMlDsa65,
         timing: TIMING,
+        direct: false,
     };
     let begun = Instant::now();
     let mut say = |what: &str| eprintln!("{:7.2} s  {what}", begun.elapsed().as_secs_f64());

@@ -85,7 +85,8 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         .map(|name| (name.to_owned(), true))
         .into();
     banks.push(("bank-e".to_owned(), false));
-    let plan = Plan { banks, seed: Some(1), suite: Suite::HybridMlDsa65, timing: TIMING };
+    let plan =
+        Plan { banks, seed: Some(1), suite: Suite::HybridMlDsa65, timing: TIMING, direct: false };
     let begun = Instant::now();
     let mut say = |what: &str| eprintln!("{:7.2} s  {what}", begun.elapsed().as_secs_f64());
     let mut held = match up::up(layout, &plan, &mut say) {
