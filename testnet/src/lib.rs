@@ -2,6 +2,6 @@
 
 pub mod load;
 pub mod local;
-pub mod scenario;
 pub mod scale;
+pub mod scenario;
 pub mod sim;

@@ -6,10 +6,12 @@ use clap::{Parser, Subcommand};
 use quadrille_testnet::load::command::LoadArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
+use quadrille_testnet::local::faults::command::FaultArgs;
+use quadrille_testnet::local::faults::proxy::ProxyArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
-use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
 use quadrille_testnet::scale::command::ScaleArgs;
+use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -38,6 +40,11 @@ enum Command {
     NewScenario(NewArgs),
     /// Work out what networks of 10 to 10,000 banks carry, and where they break first
     Scale(ScaleArgs),
+    /// Make faults in a running network, and end them: links, processes, clocks, disks
+    Fault(FaultArgs),
+    /// Stand between the processes of a local network; `up` starts it
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -52,6 +59,8 @@ fn main() -> ExitCode {
         Command::Run(args) => args.run(),
         Command::NewScenario(args) => args.run(),
         Command::Scale(args) => args.run(),
+        Command::Fault(args) => args.run(),
+        Command::Proxy(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

@@ -130,6 +130,7 @@ fn bring_up(
         given.clone().any(|line| line.peer.as_str() == domain && !line.limit.is_zero())
     };
     let plan = Plan {
+        direct: false,
         banks: scenario.banks.iter().map(|bank| (bank.clone(), trusted(bank))).collect(),
         seed: Some(wish.seed),
         suite: scenario.suite,

@@ -94,6 +94,7 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         suite: Suite::HybridMlDsa65,
         timing: TIMING,
         means: None,
+        direct: false,
     };
     let begun = Instant::now();
     let mut say = |what: &str| eprintln!("{:7.2} s  {what}", begun.elapsed().as_secs_f64());

@@ -82,6 +82,7 @@ impl ImportArgs {
             Refusal::new(Code::BadScenario, told.join("\n"))
         })?;
         Ok(Plan {
+            direct: false,
             banks: scenario.banks.into_iter().map(|name| (name, true)).collect(),
             seed: None,
             suite: scenario.suite,
