@@ -22,7 +22,6 @@ use std::time::{Duration as Span, Instant};
 use quadrille_node::index::Index;
 use quadrille_node::log_store::SealedBatch;
 use quadrille_protocol::ledger::Action;
-use quadrille_protocol::types::*;
 use support::scene::Market;
 use support::{Bank, Signing};
 

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
 
 use super::Interval;
 
 /// What a row takes beside its own bytes: its place in the tree and its allocations.
-const ROW_OVERHEAD: usize = 80;
+const ROW_OVERHEAD: usize = 96;
 
 /// One change of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +24,33 @@ pub(crate) struct Change {
 /// What one layer of the store says of a key: its row, that it is gone, or nothing.
 pub(super) type Found<T> = Option<Option<T>>;
 
+/// A key, in the order of its bytes. Most keys differ in the first of them: those lie in the tree
+/// itself, so that looking for a key does not visit the memory of all that it is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Sorted {
+    first: [u64; 2],
+    key: Vec<u8>,
+}
+
+impl Sorted {
+    /// A key that is shorter is filled up with zeros: then what is equal here is told apart by
+    /// the whole key.
+    fn new(key: Vec<u8>) -> Self {
+        let part = |from: usize| {
+            let mut bytes = [0; 8];
+            for (to, from) in bytes.iter_mut().zip(key.get(from..).unwrap_or_default()) {
+                *to = *from;
+            }
+            u64::from_be_bytes(bytes)
+        };
+        Self { first: [part(0), part(8)], key }
+    }
+}
+
 /// Rows and tombstones.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryTable {
-    rows: BTreeMap<Vec<u8>, Change>,
+    rows: BTreeMap<Sorted, Change>,
     bytes: usize,
 }
 
@@ -34,7 +58,7 @@ impl MemoryTable {
     /// Takes a change in.
     pub fn change(&mut self, key: Vec<u8>, change: Change) {
         let size = size_of(&key, &change);
-        match self.rows.entry(key) {
+        match self.rows.entry(Sorted::new(key)) {
             Entry::Vacant(entry) => {
                 if change.value.is_some() || !change.born {
                     entry.insert(change);
@@ -42,7 +66,7 @@ impl MemoryTable {
                 }
             }
             Entry::Occupied(mut entry) => {
-                self.bytes = self.bytes.saturating_sub(size_of(entry.key(), entry.get()));
+                self.bytes = self.bytes.saturating_sub(size_of(&entry.key().key, entry.get()));
                 // What was born here may go without a trace; what only came back may not.
                 let born = entry.get().born;
                 if change.value.is_none() && born {
@@ -57,7 +81,7 @@ impl MemoryTable {
 
     /// What is known of a key.
     pub fn get(&self, key: &[u8]) -> Found<&[u8]> {
-        self.rows.get(key).map(|change| change.value.as_deref())
+        self.rows.get(&Sorted::new(key.to_vec())).map(|change| change.value.as_deref())
     }
 
     /// At most `most` rows and tombstones of an interval, from its low or its high end on.
@@ -65,8 +89,10 @@ impl MemoryTable {
         if interval.is_empty() {
             return Vec::new();
         }
-        let rows = self.rows.range::<[u8], _>(interval.bounds());
-        let copy = |(key, change): (&Vec<u8>, &Change)| (key.clone(), change.value.clone());
+        let bound = |bound: Bound<&[u8]>| bound.map(|key| Sorted::new(key.to_vec()));
+        let (from, to) = interval.bounds();
+        let rows = self.rows.range((bound(from), bound(to)));
+        let copy = |(key, change): (&Sorted, &Change)| (key.key.clone(), change.value.clone());
         match ascending {
             true => rows.take(most).map(copy).collect(),
             false => rows.rev().take(most).map(copy).collect(),
@@ -75,7 +101,7 @@ impl MemoryTable {
 
     /// All rows and tombstones in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.rows.iter().map(|(key, change)| (key.as_slice(), change.value.as_deref()))
+        self.rows.iter().map(|(key, change)| (key.key.as_slice(), change.value.as_deref()))
     }
 
     /// Takes all of `changes` in.
@@ -85,7 +111,7 @@ impl MemoryTable {
             return;
         }
         for (key, change) in changes.rows {
-            self.change(key, change);
+            self.change(key.key, change);
         }
     }
 
