@@ -252,10 +252,10 @@ impl<'a> Load<'a> {
         for posting in self.book.poll(now, || signers.take()) {
             let queue = self.queues.get(posting.part.seat);
             // It has room for all that may be open.
-            if let Some(Err(back)) = queue.map(|queue| queue.try_send(posting)) {
-                let (mpsc::error::TrySendError::Full(posting)
-                | mpsc::error::TrySendError::Closed(posting)) = back;
-                self.book.answered(now, posting, Handed::Again);
+            match queue.map(|queue| queue.try_reserve()) {
+                Some(Ok(room)) => room.send(posting),
+                Some(Err(_)) => self.book.answered(now, posting, Handed::Again),
+                None => {}
             }
         }
     }

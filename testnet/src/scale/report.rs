@@ -552,14 +552,14 @@ fn short(value: f64) -> String {
         value if value >= 100.0 => thousands(value),
         value if value >= 10.0 => format!("{value:.1}"),
         value if value >= 0.1 => format!("{value:.2}"),
-        value if value == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         value => format!("{value:.4}"),
     }
 }
 
 fn percent(value: f64) -> String {
     match value {
-        value if value == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         value if value < 0.1 => "<0.1 %".to_owned(),
         value => format!("{value:.1} %"),
     }

@@ -37,6 +37,9 @@ struct Asset {
     decimals: u8,
 }
 
+/// So much of each asset.
+type Amounts = Vec<(Uai, Amount)>;
+
 /// A topology.
 #[derive(Debug, Clone, Default)]
 pub struct Topology {
@@ -46,11 +49,11 @@ pub struct Topology {
     banks: Vec<String>,
     assets: BTreeMap<Uai, Asset>,
     /// Name, bank, and what it has.
-    holders: Vec<(String, String, Vec<(Uai, Amount)>)>,
+    holders: Vec<(String, String, Amounts)>,
     /// By, to, asset, limit.
     trust: Vec<(String, String, Uai, Amount)>,
     /// Bank, transit holder, fees, netting.
-    services: Vec<(String, Option<String>, Vec<(Uai, Amount)>, bool)>,
+    services: Vec<(String, Option<String>, Amounts, bool)>,
     /// What could not be written down.
     left_out: BTreeSet<String>,
 }
