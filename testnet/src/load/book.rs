@@ -290,7 +290,6 @@ impl Book {
             asked: false,
         };
         self.trades.insert(number, trade);
-        self.tally.begun();
         let first = self.trades.get_mut(&number).and_then(|trade| trade.first.take());
         match first {
             Some(part) => self.out.push(Posting { trade: number, which: Which::First, part }),
@@ -322,6 +321,7 @@ impl Book {
         let Some(part) = trade.main.take() else { return };
         trade.sent = Some(now);
         trade.ask = now + ASK_AFTER;
+        self.tally.begun();
         self.out.push(Posting { trade: number, which: Which::Main, part });
     }
 
@@ -484,7 +484,11 @@ impl Book {
     }
 
     fn end(&mut self, number: u64, at: Instant, end: End) {
-        if self.close(number, at).is_some() {
+        if let Some(trade) = self.close(number, at) {
+            // One whose offer was refused has begun with it.
+            if trade.sent.is_none() {
+                self.tally.begun();
+            }
             self.tally.ended(end);
         }
     }
@@ -556,9 +560,8 @@ impl Book {
         }
         let begun = self.tally.counts.begun;
         self.tally.counts.scheduled = match self.pace {
-            Pace::Open { .. } if self.stopped => begun.saturating_add(waiting),
-            Pace::Open { .. } => self.most,
-            Pace::Closed { .. } => begun,
+            Pace::Open { .. } if !self.stopped => self.most,
+            Pace::Open { .. } | Pace::Closed { .. } => begun.saturating_add(unsent),
         };
         let due_not_admitted = match self.pace {
             Pace::Open { .. } if !self.stopped => self.most.saturating_sub(self.admitted),

@@ -11,6 +11,7 @@ use super::outcome::{Exposure, ExposurePoint, Span};
 use super::plan::Kind;
 use super::run::Note;
 use super::stage::Stage;
+use crate::local::faults;
 use crate::local::layout::Layout;
 use crate::local::state;
 
@@ -161,12 +162,19 @@ impl Faults {
     }
 }
 
-/// Banks that do not run.
+/// The faults in force, and banks that do not run.
 fn in_force(layout: &Layout) -> Vec<String> {
-    // A state that is being replaced is looked at the next time.
-    let Ok(state) = state::load(layout) else { return Vec::new() };
-    let down = state.banks.iter().filter(|bank| !bank.is_up());
-    down.map(|bank| format!("{} is down", bank.name)).collect()
+    // What is being replaced just now is looked at the next time.
+    let faults = faults::in_force(layout).unwrap_or_default();
+    let mut found: Vec<String> = faults.iter().map(|one| one.fault.to_string()).collect();
+    let Ok(state) = state::load(layout) else { return found };
+    for bank in state.banks.iter().filter(|bank| !bank.is_up()) {
+        // Who was killed on purpose is named already.
+        if !found.contains(&format!("kill {}", bank.name)) {
+            found.push(format!("{} is down", bank.name));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub struct Signing {
 pub struct Counts {
     /// Due, by the plan.
     pub scheduled: u64,
-    /// Begun: the first order was sent.
+    /// Begun: the take or the payment was sent, or the offer before it was refused.
     pub begun: u64,
     /// Settled at all ends.
     pub settled: u64,

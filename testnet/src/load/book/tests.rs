@@ -240,4 +240,7 @@ fn stopping_leaves_what_was_not_sent_and_waits_for_the_rest() {
     assert_eq!((book.open(), book.waiting()), (1, 0));
     book.answered(due + MS, take, Handed::Refused("Q-1803".to_owned()));
     assert!(book.is_over(due + MS) && book.tally.counts.refused_all() == 1);
+    book.give_up(|_| String::new(), 1);
+    let counts = &book.tally.counts;
+    assert_eq!((counts.scheduled, counts.begun, counts.unsent), (1, 1, 0), "all add up");
 }

@@ -127,7 +127,7 @@ fn throughput(page: &mut String, outcome: &Outcome) {
         series,
         bands: bands(outcome),
     };
-    let caption = "Begun: the first order was sent. Settled: all banks at its ends have said so. \
+    let caption = "Begun: the take or the payment was sent. Settled: all banks at its ends have said so. \
                    Faults that were in force and banks that were down are marked.";
     section(page, "Throughput over time", caption, &plot.svg());
 }
