@@ -9,6 +9,7 @@ use crate::hooks::Hooks;
 use crate::index::Index;
 use crate::log_store::LogCounters;
 use crate::mesh::MeshHandle;
+use crate::signer::Signer;
 use crate::telemetry::{Kind, Metrics, Sample};
 
 fn sample(name: &'static str, help: &'static str, kind: Kind, value: u64) -> Sample {
@@ -19,8 +20,13 @@ fn count(of: usize) -> u64 {
     u64::try_from(of).unwrap_or(u64::MAX)
 }
 
-/// Log and index.
-pub(super) fn storage(metrics: &Metrics, log: Arc<LogCounters>, index: Index) {
+/// Log, guard and index.
+pub(super) fn storage(
+    metrics: &Metrics,
+    log: Arc<LogCounters>,
+    guard: Arc<dyn Signer>,
+    index: Index,
+) {
     metrics.sample("storage", move || {
         vec![
             sample(
@@ -28,6 +34,12 @@ pub(super) fn storage(metrics: &Metrics, log: Arc<LogCounters>, index: Index) {
                 "Calls of fdatasync on the log",
                 Kind::Counter,
                 log.syncs.load(Ordering::Relaxed),
+            ),
+            sample(
+                "guard_fsyncs",
+                "Calls of fdatasync on the guard",
+                Kind::Counter,
+                guard.guard_syncs(),
             ),
             sample(
                 "log_bytes",

@@ -149,7 +149,7 @@ impl Core {
         let shared: Log = Arc::new(RecentLog::new(recent.clone(), log.reader()));
         let evidence = Arc::new(Evidences::new(shared, index.clone()));
         let snapshots = log.snapshots();
-        metrics::storage(metrics, log.counters(), index.clone());
+        metrics::storage(metrics, log.counters(), signer.clone(), index.clone());
         let (indexing, batches) = mpsc::channel(INDEX_QUEUE);
         let indexer = Indexer::spawn(index.clone(), batches)?;
         let running = engine::start(Parts {

@@ -25,6 +25,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,7 @@ pub struct GuardFile {
     whose: [u8; 32],
     syncing: Syncing,
     certain: bool,
+    syncs: AtomicU64,
     state: Mutex<State>,
     _lock: DirLock,
 }
@@ -120,7 +122,8 @@ impl GuardFile {
         let unsynced = read_unsynced(dir).map_err(failed)?;
         let certain = unsynced.is_none() || unsynced == boot();
         let state = Mutex::new(State { file, slot, failed: None, synced: None });
-        Ok(Self { path, whose, syncing, certain, state, _lock: lock })
+        let syncs = AtomicU64::new(0);
+        Ok(Self { path, whose, syncing, certain, syncs, state, _lock: lock })
     }
 
     /// Whether [`GuardFile::last`], as it was found, is what was noted last: a power cut has not
@@ -134,6 +137,12 @@ impl GuardFile {
     #[must_use]
     pub fn last(&self) -> Option<Guard> {
         self.lock().slot.guard
+    }
+
+    /// Calls of `fdatasync` for notes since it was opened.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 
     /// Notes that the checkpoint with this hash is about to be signed at this height; durable
@@ -195,6 +204,7 @@ impl GuardFile {
         };
         if due {
             state.file.sync_data()?;
+            self.syncs.fetch_add(1, Ordering::Relaxed);
             state.synced = Some(Instant::now());
         }
         Ok(())

@@ -51,6 +51,9 @@ pub trait Signer: Send + Sync + 'static {
 
     /// Whether what the guard had at the start is what was noted last.
     fn guard_is_certain(&self) -> bool;
+
+    /// Calls of `fdatasync` on the guard since the start.
+    fn guard_syncs(&self) -> u64;
 }
 
 /// Signs with keys in this process's memory.
@@ -134,5 +137,9 @@ impl Signer for LocalSigner {
 
     fn guard_is_certain(&self) -> bool {
         self.guard.is_certain()
+    }
+
+    fn guard_syncs(&self) -> u64 {
+        self.guard.syncs()
     }
 }

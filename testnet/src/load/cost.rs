@@ -25,7 +25,7 @@ pub struct Cost {
     pub batches: f64,
     /// Calls of `fdatasync` on the logs.
     pub log_fsyncs: f64,
-    /// Calls of `fdatasync` on the guards: one for each batch.
+    /// Calls of `fdatasync` on the guards.
     pub guard_fsyncs: f64,
     /// Bytes appended to the logs.
     pub log_bytes: f64,
@@ -50,6 +50,7 @@ pub struct Spent {
     /// All banks' counters, added up.
     batches: f64,
     log_fsyncs: f64,
+    guard_fsyncs: f64,
     log_bytes: f64,
     mesh_bytes: f64,
     cpu: Duration,
@@ -90,6 +91,7 @@ impl Spent {
             pids: Vec::new(),
             batches: 0.0,
             log_fsyncs: 0.0,
+            guard_fsyncs: 0.0,
             log_bytes: 0.0,
             mesh_bytes: 0.0,
             cpu: Duration::ZERO,
@@ -101,6 +103,7 @@ impl Spent {
             let text = client.metrics().await.map_err(told)?;
             spent.batches += value(&text, "quadrille_storage_log_batches_total")?;
             spent.log_fsyncs += value(&text, "quadrille_storage_fsyncs_total")?;
+            spent.guard_fsyncs += value(&text, "quadrille_storage_guard_fsyncs_total")?;
             spent.log_bytes += value(&text, "quadrille_storage_log_bytes_total")?;
             spent.mesh_bytes += value(&text, "quadrille_mesh_bytes_out_total")?;
             let (sum, count) =
@@ -128,7 +131,7 @@ impl Spent {
             own_cpu_ms: each(self.own_cpu.as_secs_f64(), before.own_cpu.as_secs_f64()) * 1e3,
             batches,
             log_fsyncs: each(self.log_fsyncs, before.log_fsyncs),
-            guard_fsyncs: batches,
+            guard_fsyncs: each(self.guard_fsyncs, before.guard_fsyncs),
             log_bytes: each(self.log_bytes, before.log_bytes),
             mesh_bytes: each(self.mesh_bytes, before.mesh_bytes),
             cpu_ms: each(self.cpu.as_secs_f64(), before.cpu.as_secs_f64()) * 1e3,
