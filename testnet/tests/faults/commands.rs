@@ -54,7 +54,9 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        self.run(&["down"]);
+        // A bank may just be being started: whoever does it has the network for some seconds.
+        let deadline = Instant::now() + BACK;
+        while self.run(&["down"]).status.code() == Some(IN_USE) && Instant::now() < deadline {}
     }
 }
 
