@@ -10,7 +10,7 @@ use quadrille_protocol::error::Refusal;
 use quadrille_protocol::identity::Address;
 use quadrille_protocol::refuse;
 
-use super::layout::{BOOTSTRAP, Layout};
+use super::layout::{BOOTSTRAP, Layout, PROXY};
 use super::prepare;
 use super::process::Process;
 use super::state::{Bank, State};
@@ -80,8 +80,11 @@ pub fn taken(layout: &Layout, state: &State) -> Option<Refusal> {
     let bootstrap = state.bootstrap.p2p.as_ref();
     let bootstrap = bootstrap.filter(|_| down(state.bootstrap.process.as_ref()));
     let banks = state.banks.iter().filter(|bank| down(bank.process.as_ref()));
+    let fronts = state.banks.iter().map(|bank| bank.front).chain([state.bootstrap.front]);
+    let fronts = fronts.flatten().filter(|_| down(state.proxy.process.as_ref()));
     bootstrap
         .and_then(|address| check_bootstrap(address).err())
+        .or_else(|| fronts.filter_map(|front| free(PROXY, front).err()).next())
         .or_else(|| banks.filter_map(|bank| check(layout, &bank.name).err()).next())
 }
 
@@ -101,8 +104,11 @@ pub fn renew(layout: &Layout, bank: &mut Bank) -> Result<(), Refusal> {
 /// # Errors
 /// As [`renew`].
 pub fn renew_all(layout: &Layout, state: &mut State) -> Result<(), Refusal> {
-    state.bootstrap.p2p = None;
-    state.banks.iter_mut().try_for_each(|bank| renew(layout, bank))
+    (state.bootstrap.p2p, state.bootstrap.front) = (None, None);
+    state.banks.iter_mut().try_for_each(|bank| {
+        bank.front = None;
+        renew(layout, bank)
+    })
 }
 
 #[cfg(test)]

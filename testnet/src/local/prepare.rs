@@ -29,6 +29,7 @@ use quadrille_protocol::types::{Bounded, Holder, Time};
 use super::fund;
 use super::interrupt;
 use super::layout::Layout;
+use super::ports;
 use super::means::Means;
 use super::state::{Bank, State};
 
@@ -231,6 +232,18 @@ pub fn pin(layout: &Layout, bank: &Bank) -> Result<(), Refusal> {
     };
     let (api, mesh) = (api.to_string(), without_peer(p2p)?.to_string());
     configure(&layout.node(&bank.name), &[("api.listen", &api), ("mesh.listen", &mesh)])
+}
+
+/// Has a bank tell others where the proxy stands for it now, which may be elsewhere than before.
+///
+/// # Errors
+/// As [`configure`].
+pub fn reach_at(layout: &Layout, bank: &Bank) -> Result<(), Refusal> {
+    let Some(front) = bank.front.map(mesh_address).transpose()? else { return Ok(()) };
+    if ports::config_of(layout, &bank.name)?.mesh.external == [front.clone()] {
+        return Ok(());
+    }
+    configure(&layout.node(&bank.name), &[("mesh.external", front.as_str())])
 }
 
 /// Changes options (`section.option`, value) in the file of a bank's data directory.

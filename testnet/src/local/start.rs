@@ -112,6 +112,7 @@ pub fn banks(
         let (name, dir) = (bank.name.clone(), layout.node(&bank.name));
         interrupt::check()?;
         ports::check(&layout, &name)?;
+        prepare::reach_at(&layout, bank)?;
         forget(&config::Layout::new(&dir).endpoints());
         let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
         let told = faults::start::folder_of(&layout, &name)?;

@@ -9,6 +9,7 @@ use quadrille_protocol::types::Time;
 use serde::Serialize;
 
 use super::super::clients;
+use super::super::faults;
 use super::super::layout::{BOOTSTRAP, Layout};
 use super::super::process::{Process, Usage};
 use super::super::state::{Bank, State};
@@ -72,7 +73,10 @@ pub async fn take(layout: &Layout, state: &State) -> Sample {
     let bootstrap = process(BOOTSTRAP, peer, 0);
     let banks = join_all(state.banks.iter().map(|known| bank(layout, known, now))).await;
     let all = std::iter::once(bootstrap).chain(banks).collect();
-    Sample { at, all, faults: Vec::new() }
+    // What cannot be read now is read the next time.
+    let known = faults::in_force(layout).unwrap_or_default();
+    let faults = known.iter().map(|known| known.fault.to_string()).collect();
+    Sample { at, all, faults }
 }
 
 fn process(name: &str, process: Option<&Process>, log_bytes: u64) -> One {
