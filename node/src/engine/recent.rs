@@ -129,3 +129,63 @@ impl BatchSource for RecentLog {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quadrille_protocol::crypto::hash::Tag;
+    use quadrille_protocol::crypto::suite::{SecretKey, Suite};
+    use quadrille_protocol::log::{Place, Record};
+    use quadrille_protocol::types::{Epoch, Hash, Time};
+
+    use super::*;
+    use crate::log_store::LogStore;
+
+    /// A log with batches at these heights, the last `kept` of them in memory too.
+    fn log(dir: &std::path::Path, heights: &[u64], kept: usize) -> (RecentLog, LogStore) {
+        let (mut store, _) = LogStore::open(dir).unwrap();
+        let (recent, key) = (RecentBatches::new(), SecretKey::generate(Suite::Ed25519, &[1; 32]));
+        let mut previous = Hash::ZERO;
+        for (number, height) in heights.iter().enumerate() {
+            let place = Place {
+                network: "test".parse().unwrap(),
+                domain: "bank-a.example".parse().unwrap(),
+                epoch: Epoch(1),
+                height: Height(*height),
+                previous,
+                time: Time(*height),
+            };
+            let records = vec![Record::Netting(true).to_bytes().unwrap()];
+            let batch = Arc::new(Batch::close(place, [0; 32], records).unwrap());
+            previous = batch.checkpoint().hash();
+            let signature = key.sign(Tag::Checkpoint, &batch.checkpoint().to_sign());
+            store.append(&batch).unwrap();
+            store.seal(batch.checkpoint().height, &signature).unwrap();
+            if number + kept >= heights.len() {
+                recent.push(Arc::new(Sealed { batch, signature, bytes: 10 }));
+            }
+        }
+        (RecentLog::new(recent, store.reader()), store)
+    }
+
+    #[test]
+    fn what_is_in_memory_and_what_is_on_the_disk_are_one_log() {
+        // Heights 4 and 5 were skipped by a recovery.
+        let heights = [1, 2, 3, 6, 7, 8];
+        for kept in 0..=heights.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let (both, store) = log(dir.path(), &heights, kept);
+            let disk = store.reader();
+            for from in 0..10 {
+                let height_of = |batch: Result<SealedBatch, Refusal>| {
+                    let batch = batch.unwrap();
+                    (batch.stored.checkpoint.height, batch.signature.is_some())
+                };
+                let expected: Vec<_> = disk.from(Height(from)).map(height_of).collect();
+                let found: Vec<_> = both.batches(Height(from)).map(height_of).collect();
+                assert_eq!(found, expected, "{kept} kept, from {from}");
+                let one = both.batch(Height(from)).unwrap();
+                assert_eq!(one.is_some(), heights.contains(&from));
+            }
+        }
+    }
+}

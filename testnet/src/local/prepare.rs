@@ -29,8 +29,8 @@ use quadrille_protocol::types::{Bounded, Holder, Time};
 use super::fund;
 use super::interrupt;
 use super::layout::Layout;
-use super::ports;
 use super::means::Means;
+use super::ports;
 use super::state::{Bank, State};
 
 /// Keys are made by so many at a time: each takes a core.
