@@ -8,7 +8,7 @@ use std::path::Path;
 
 use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer, Syncing, keyfile, passphrase};
 use quadrille_protocol::crypto::hash::Tag;
-use quadrille_protocol::crypto::suite::{HybridSignatures, Signatures, Suite};
+use quadrille_protocol::crypto::suite::{HybridSignatures, Signature, Signatures, Suite};
 use quadrille_protocol::error::Code;
 use quadrille_protocol::log::Checkpoint;
 use quadrille_protocol::types::{Domain, Epoch, Hash, Height, Network, Time};
@@ -332,4 +332,32 @@ fn a_guard_that_is_not_synced_each_time_is_relied_on_until_the_machine_boots_ane
         drop(guard);
         assert!(open().is_certain());
     }
+}
+
+fn verifies(signer: &LocalSigner, checkpoint: &Checkpoint, signature: &Signature) {
+    let key = signer.public_key(checkpoint.epoch).unwrap();
+    HybridSignatures.verify(&key, Tag::Checkpoint, &checkpoint.to_sign(), signature).unwrap();
+}
+
+#[test]
+fn a_signature_that_was_made_ahead_is_given_for_its_own_checkpoint_and_after_the_note_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let signer = LocalSigner::new(&keys(Suite::HybridMlDsa65), guard(dir.path())).unwrap();
+    let (one, other) = (checkpoint(7, 1), checkpoint(7, 2));
+    signer.prepare_checkpoint(&other);
+    assert_eq!(signer.guard(), None, "nothing is noted for what is only prepared");
+    let signature = signer.sign_checkpoint(&one).unwrap();
+    verifies(&signer, &one, &signature);
+    let refused = signer.sign_checkpoint(&other).unwrap_err();
+    assert_eq!(refused.code, Code::GuardRefused, "although its signature was made");
+
+    let next = checkpoint(8, 3);
+    signer.prepare_checkpoint(&next);
+    let signature = signer.sign_checkpoint(&next).unwrap();
+    verifies(&signer, &next, &signature);
+    // Too late to be of use, and harmless.
+    signer.prepare_checkpoint(&next);
+    let later = checkpoint(9, 4);
+    let signature = signer.sign_checkpoint(&later).unwrap();
+    verifies(&signer, &later, &signature);
 }

@@ -6,6 +6,7 @@
 //!            [ core loop ]   one thread: many inputs, one turn of the validator
 //!                  |   rendezvous: the next turn waits until the last one is taken over
 //!             [ sealing ]    one thread: append + fdatasync, guard, sign, then the effects
+//!                            (a second one makes the signature during the fdatasync)
 //!            /     |      \
 //!        replies  feeds   index, publications, events
 //! ```
@@ -33,6 +34,7 @@ use std::thread::JoinHandle;
 
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::limits;
+use quadrille_protocol::log::Batch;
 use quadrille_protocol::types::{Height, Time};
 use quadrille_protocol::validator::{Event, Validator};
 use tokio::sync::{mpsc, watch};
@@ -219,9 +221,11 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
     let head: Height = validator.state().height;
     let feeds =
         Feeds::new(validator.state().domain.clone(), recent.clone(), evidence, engine.clone());
+    let (ahead, prepared) = std::sync::mpsc::sync_channel::<Arc<Batch>>(1);
     let sealer = sealing::Sealer {
         log,
-        signer,
+        signer: signer.clone(),
+        ahead,
         indexing,
         feeds: feeds.clone(),
         recent,
@@ -233,7 +237,14 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
         height: head,
     };
     let looping = core_loop::CoreLoop::new(validator, queue, seal, clock, shared, counters)?;
+    let prepare = move || {
+        for batch in prepared {
+            signer.prepare_checkpoint(batch.checkpoint());
+        }
+        Ok(())
+    };
     let threads = vec![
+        spawn("signing", end_sender.clone(), prepare)?,
         spawn("core", end_sender.clone(), move || looping.run())?,
         spawn("sealing", end_sender, move || sealer.run(sealing))?,
     ];

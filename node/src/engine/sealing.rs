@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -51,6 +51,8 @@ pub(super) struct Reply {
 pub(super) struct Sealer {
     pub log: LogStore,
     pub signer: Arc<dyn Signer>,
+    /// To the thread that prepares signatures while their batches are on the way to the disk.
+    pub ahead: SyncSender<Arc<Batch>>,
     pub indexing: mpsc::Sender<Arc<SealedBatch>>,
     pub feeds: Feeds,
     pub recent: RecentBatches,
@@ -95,6 +97,8 @@ impl Sealer {
     fn seal(&mut self, batch: &Arc<Batch>) -> Result<Arc<Sealed>, Refusal> {
         let checkpoint = batch.checkpoint();
         self.crash.reach(Moment::BeforeAppend, batch);
+        // One that is not taken is signed when its turn comes.
+        let _busy = self.ahead.try_send(batch.clone());
         let begun = Instant::now();
         self.log.append(batch)?;
         self.crash.reach(Moment::AfterAppend, batch);

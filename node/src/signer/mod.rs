@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Invariants:
-//! * No checkpoint is signed before the guard has its height and hash durably.
+//! * No signature of a checkpoint leaves the signer before the guard has its height and hash; it
+//!   may be made before, while the batch is on the way to the disk.
 //! * Nothing secret is in `Debug` output, in a refusal or on disk in the clear, and it is wiped
 //!   when it is dropped.
 
@@ -15,14 +16,14 @@ mod keys;
 pub mod passphrase;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{PublicKey, SecretKey, Signature};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::Checkpoint;
 use quadrille_protocol::refuse;
-use quadrille_protocol::types::{Domain, Epoch, Network};
+use quadrille_protocol::types::{Domain, Epoch, Hash, Height, Network};
 use quadrille_protocol::validator::Guard;
 
 pub use guard::{GuardFile, Syncing};
@@ -33,12 +34,16 @@ pub trait Signer: Send + Sync + 'static {
     /// The public key of an epoch of ours.
     fn public_key(&self, epoch: Epoch) -> Option<PublicKey>;
 
-    /// Signs a checkpoint, after the guard has durably noted it.
+    /// The signature of a checkpoint, after the guard has noted it.
     ///
     /// # Errors
     /// When the guard has signed another one for its height, or a later one; when the disk
     /// under the guard fails; when there is no key for its epoch.
     fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> Result<Signature, Refusal>;
+
+    /// May begin what signing this checkpoint takes, while its batch is on the way to the disk.
+    /// Nothing leaves the signer before [`Signer::sign_checkpoint`] is asked for it.
+    fn prepare_checkpoint(&self, checkpoint: &Checkpoint);
 
     /// Signs anything but a checkpoint.
     ///
@@ -63,6 +68,16 @@ pub struct LocalSigner {
     domain: Domain,
     epochs: RwLock<BTreeMap<Epoch, Arc<SecretKey>>>,
     guard: GuardFile,
+    /// The signature that is made ahead; locked while it is being made.
+    ahead: Mutex<Ahead>,
+}
+
+/// The checkpoint that comes next, as far as it is known.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// Up to here everything was signed; nothing is prepared any more.
+    signed: Height,
+    ready: Option<(Hash, Signature)>,
 }
 
 impl LocalSigner {
@@ -79,6 +94,7 @@ impl LocalSigner {
             domain: keys.domain.clone(),
             epochs: RwLock::new(keys.epochs.iter().map(copy).collect::<Result<_, _>>()?),
             guard,
+            ahead: Mutex::default(),
         })
     }
 
@@ -120,8 +136,27 @@ impl Signer for LocalSigner {
         }
         // Before the guard: what cannot be signed must not be noted.
         let key = self.key(checkpoint.epoch)?;
-        self.guard.note(checkpoint.height, checkpoint.hash())?;
-        Ok(key.sign(Tag::Checkpoint, &checkpoint.to_sign()))
+        let hash = checkpoint.hash();
+        self.guard.note(checkpoint.height, hash)?;
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        ahead.signed = ahead.signed.max(checkpoint.height);
+        match ahead.ready.take() {
+            Some((known, signature)) if known == hash => Ok(signature),
+            Some(_) | None => Ok(key.sign(Tag::Checkpoint, &checkpoint.to_sign())),
+        }
+    }
+
+    fn prepare_checkpoint(&self, checkpoint: &Checkpoint) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let foreign = checkpoint.network != self.network || checkpoint.domain != self.domain;
+        // Asked for already, or for nothing that will be signed.
+        if foreign || checkpoint.height <= ahead.signed {
+            return;
+        }
+        if let Ok(key) = self.key(checkpoint.epoch) {
+            let signature = key.sign(Tag::Checkpoint, &checkpoint.to_sign());
+            ahead.ready = Some((checkpoint.hash(), signature));
+        }
     }
 
     fn sign(&self, epoch: Epoch, tag: Tag, message: &[u8]) -> Result<Signature, Refusal> {
