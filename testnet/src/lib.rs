@@ -1,4 +1,5 @@
 //! Local networks for testers, and the deterministic simulator.
 
+pub mod bench;
 pub mod local;
 pub mod sim;

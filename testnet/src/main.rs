@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quadrille_testnet::bench::BenchArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
@@ -27,6 +28,8 @@ enum Command {
     Tour(TourArgs),
     /// Measure trades between two banks: latency, rate, and what each costs
     Measure(MeasureArgs),
+    /// Measure everything that was promised about speed, beside its floor and PostgreSQL
+    Bench(BenchArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.run(),
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
+        Command::Bench(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

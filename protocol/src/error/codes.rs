@@ -352,6 +352,16 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2380 BenchFailed "part of the benchmark could not be measured",
+        "The message says why; the other figures stand.";
+    2381 PostgresMissing "PostgreSQL is not on this machine",
+        "Install it (apt-get install postgresql), or leave the part out with --only.";
+    2382 PostgresFailed "PostgreSQL did not do what the comparison asks of it",
+        "The message says what; its own log is in the folder that is named.";
+    2383 BenchUnsound "what was measured does not add up",
+        "No figure of that part counts; run it again and report it if it stays.";
+    2384 NoMarkers "file has no place for the table",
+        "It needs the two marker lines that testnet/BENCHMARKS.md has.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";
