@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quadrille_testnet::bench::BenchArgs;
+use quadrille_testnet::load::command::LoadArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
@@ -30,6 +31,8 @@ enum Command {
     Measure(MeasureArgs),
     /// Measure everything that was promised about speed, beside its floor and PostgreSQL
     Bench(BenchArgs),
+    /// Put a load of trades or payments on a network, and report how it bears it
+    Load(LoadArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
         Command::Bench(args) => args.run(),
+        Command::Load(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

@@ -352,6 +352,10 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2360 BadLoad "load does not hold together", "See the message, and `quadrille-testnet load --help`.";
+    2361 LoadStopped "load was broken off before it began", "Start it again.";
+    2362 LoadInDoubt "trades of the load are not known to have ended",
+        "Start the banks that are down, then see `quadrille-testnet assert --wait 120`.";
     2380 BenchFailed "part of the benchmark could not be measured",
         "The message says why; the other figures stand.";
     2381 PostgresMissing "PostgreSQL is not on this machine",

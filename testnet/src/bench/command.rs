@@ -10,7 +10,7 @@ use super::cleanup::Cleanup;
 use super::figures::Figures;
 use super::keys::Part;
 use super::machine::Machine;
-use super::{Bench, Size, floor, gossip, markdown, postgres, restart};
+use super::{Bench, Size, floor, gossip, markdown, payments, postgres, restart, scale, trades};
 use crate::local::command::{Progress, complain, json, print};
 
 /// What `bench` takes.
@@ -130,7 +130,10 @@ fn measure(part: Part, bench: &mut Bench) -> Result<(), Refusal> {
         Part::Postgres => postgres::run(bench),
         Part::Gossip => gossip::run(bench),
         Part::Restart => restart::run(bench),
-        Part::Trades | Part::Payments | Part::Paths | Part::Scale => Ok(()),
+        Part::Trades => trades::run(bench),
+        Part::Payments => payments::same_bank(bench),
+        Part::Paths => payments::paths(bench),
+        Part::Scale => scale::run(bench),
     }
 }
 

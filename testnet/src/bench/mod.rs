@@ -21,9 +21,12 @@ mod gossip;
 mod keys;
 mod machine;
 mod markdown;
+mod payments;
 mod postgres;
 mod restart;
+mod scale;
 mod stage;
+mod trades;
 
 use std::path::PathBuf;
 

@@ -137,8 +137,7 @@ impl Desk {
         files.log.append(&batch)?;
         let signature = files.signer.sign_checkpoint(checkpoint)?;
         files.log.seal(checkpoint.height, &signature)?;
-        let stored =
-            SealedBatch { stored: batch.stored().clone(), signature: Some(signature.clone()) };
+        let stored = SealedBatch { stored: batch.share(), signature: Some(signature.clone()) };
         let gone = |_| Refusal::new(Code::BenchFailed, "the indexing thread has ended");
         files.batches.blocking_send(Arc::new(stored)).map_err(gone)?;
         if self.written.batches.is_multiple_of(files.every) {
