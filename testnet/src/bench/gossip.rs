@@ -18,6 +18,7 @@ use futures::StreamExt as _;
 use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use quadrille_node::api::dto::EventKind;
+use quadrille_node::client::Follower;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::ledger::Action;
@@ -83,8 +84,8 @@ impl Extent {
     }
 }
 
-/// An offer that was seen at a bank.
-type Sighting = (OrderId, Instant);
+/// An offer that was seen at the bank of this number.
+type Sighting = (usize, OrderId, Instant);
 
 /// How long an offer took, from before it was sent.
 #[derive(Debug, Clone, Copy)]
@@ -150,8 +151,19 @@ async fn measure(bench: &Bench, held: &Held, extent: Extent) -> Result<Measured,
     let funds = Amount::new(1_000_000_000);
     let mut makers = stage::customers(held, Suite::Ed25519, asset, funds).await?;
     let (seen, sightings) = mpsc::channel(SIGHTINGS);
-    let watching: FuturesUnordered<_> =
-        makers.iter().map(|maker| watch(maker.client.clone(), maker.bank, seen.clone())).collect();
+    // Connected before the first offer, so that none is missed.
+    let streams = makers.iter().map(|maker| async move {
+        let mut events = maker.client.follow(&[EventKind::OfferSeen.name()], None, None);
+        let connected = events.connect().await;
+        connected.map_err(|error| clients::refusal(&maker.bank.name, error))?;
+        Ok::<_, Refusal>((events, maker.bank))
+    });
+    let streams = try_join_all(streams).await?;
+    let mut watching: FuturesUnordered<_> = streams
+        .into_iter()
+        .enumerate()
+        .map(|(at, (events, bank))| watch(at, events, bank, seen.clone()))
+        .collect();
     drop(seen);
     let mut eyes = Eyes { sightings, banks: makers.len() };
     let work = async {
@@ -176,7 +188,6 @@ async fn measure(bench: &Bench, held: &Held, extent: Extent) -> Result<Measured,
         }
         Ok((idle, loaded))
     };
-    let mut watching = watching;
     tokio::select! {
         done = work => done,
         Some(ended) = watching.next() => match ended {
@@ -188,15 +199,15 @@ async fn measure(bench: &Bench, held: &Held, extent: Extent) -> Result<Measured,
 
 /// Tells which offers the bank has seen, until nobody listens.
 async fn watch(
-    client: quadrille_node::client::Client,
+    at: usize,
+    mut events: Follower,
     bank: &Bank,
     seen: mpsc::Sender<Sighting>,
 ) -> Result<(), Refusal> {
-    let mut events = client.follow(&[EventKind::OfferSeen.name()], None, None);
     loop {
         let followed = events.next().await.map_err(|error| clients::refusal(&bank.name, error))?;
         let Some(offer) = followed.event.offer else { continue };
-        if seen.send((offer.offer, Instant::now())).await.is_err() {
+        if seen.send((at, offer.offer, Instant::now())).await.is_err() {
             return Ok(());
         }
     }
@@ -265,7 +276,8 @@ fn offer(give: &Uai, want: Uai) -> Result<Action, Refusal> {
     }))
 }
 
-type Seen = HashMap<OrderId, Vec<Instant>>;
+/// When each bank has seen each offer first.
+type Seen = HashMap<OrderId, Vec<Option<Instant>>>;
 
 /// Waits for all sightings of these offers.
 async fn collect(
@@ -274,16 +286,16 @@ async fn collect(
     expected: usize,
     sending: Duration,
 ) -> Result<Seen, Refusal> {
-    let mut seen: Seen = offers.iter().map(|(_, _, id)| (*id, Vec::new())).collect();
+    let mut seen: Seen = offers.iter().map(|(_, _, id)| (*id, vec![None; eyes.banks])).collect();
     let mut count = 0;
     let all = async {
         while count < expected {
-            let Some((id, at)) = eyes.sightings.recv().await else { break };
+            let Some((bank, id, at)) = eyes.sightings.recv().await else { break };
             // Others are of a rate before, or came again.
-            if let Some(sightings) = seen.get_mut(&id)
-                && sightings.len() < eyes.banks
+            if let Some(first) = seen.get_mut(&id).and_then(|banks| banks.get_mut(bank))
+                && first.is_none()
             {
-                sightings.push(at);
+                *first = Some(at);
                 count += 1;
             }
         }
@@ -306,7 +318,8 @@ fn spreads(
     let share = (many(banks as u64) * SHARE).ceil() as usize;
     let mut spreads = Vec::with_capacity(sent.len());
     for (id, sent) in sent {
-        let mut at = seen.remove(id).unwrap_or_default();
+        let banks_at = seen.remove(id).unwrap_or_default();
+        let mut at: Vec<Instant> = banks_at.into_iter().flatten().collect();
         at.sort_unstable();
         let took = |place: usize| at.get(place).map(|at| at.saturating_duration_since(*sent));
         // The maker's own bank is the first to see it.
@@ -327,13 +340,14 @@ mod tests {
     fn ninety_five_of_a_hundred_banks_are_waited_for_and_none_may_be_missing() {
         let (id, sent) = (OrderId([1; 32]), Instant::now());
         let after = |ms| sent + Duration::from_millis(ms);
-        let times: Vec<Instant> = (0..32).rev().map(|place| after(place * 10)).collect();
-        let seen = |times: &[Instant]| Seen::from([(id, times.to_vec())]);
+        let mut times: Vec<_> = (0..32).rev().map(|place| Some(after(place * 10))).collect();
+        let seen = |times: &[Option<Instant>]| Seen::from([(id, times.to_vec())]);
         let spread = spreads(&[(id, sent)], seen(&times), 32).unwrap().remove(0);
         assert_eq!(spread.first, Duration::from_millis(10));
         assert_eq!(spread.share, Duration::from_millis(300), "31 of 32");
         assert_eq!(spread.all, Duration::from_millis(310));
-        let lost = spreads(&[(id, sent)], seen(&times[1..]), 32).unwrap_err();
+        times[0] = None;
+        let lost = spreads(&[(id, sent)], seen(&times), 32).unwrap_err();
         assert_eq!(lost.code, Code::BenchFailed);
     }
 }

@@ -122,7 +122,8 @@ impl<'a> Coordinator<'a> {
         for cluster in clusters {
             let client = cluster.connect().await?;
             client.batch_execute(SCHEMA).await.map_err(failed)?;
-            let sql = "INSERT INTO account SELECT number, $2 FROM generate_series(1, $1) number";
+            let sql = "INSERT INTO account SELECT number, $2::bigint
+                FROM generate_series(1, $1::integer) number";
             client.execute(sql, &[&accounts, &BALANCE]).await.map_err(failed)?;
             client.batch_execute("VACUUM ANALYZE; CHECKPOINT").await.map_err(failed)?;
         }
@@ -200,7 +201,7 @@ impl<'a> Coordinator<'a> {
             let client = cluster.connect().await?;
             let left = prepared(&client).await?.len();
             let sum = number_of(&client, "SELECT sum(balance)::bigint FROM account").await?;
-            let sql = "SELECT count(*) FROM account a WHERE balance <> $1
+            let sql = "SELECT count(*) FROM account a WHERE balance <> $1::bigint
                 - coalesce((SELECT sum(amount) FROM audit WHERE debit = a.id), 0)
                 + coalesce((SELECT sum(amount) FROM audit WHERE credit = a.id), 0)";
             client.batch_execute(INDEXES).await.map_err(failed)?;
