@@ -68,10 +68,10 @@ impl Extent {
             }
             Size::Quick => Self {
                 banks: 32,
-                offers: 32,
+                offers: 20,
                 pause: millis(250),
-                rates: &[25, 50, 100],
-                each: millis(4_000),
+                rates: &[50, 100],
+                each: millis(3_000),
             },
             Size::Full => Self {
                 banks: 32,

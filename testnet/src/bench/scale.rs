@@ -103,12 +103,8 @@ fn sized(bench: &Bench, layout: &Layout, ledgers: u64) -> Result<Sized, Refusal>
     stage::check_room(&bench.dir, ledgers.saturating_mul(BYTES_EACH))?;
     bench.say(&format!("scale: opening {ledgers} ledgers"));
     let mut held = builder::prepare(bench, layout)?;
-    let mut pair = Pair::found(&held, [true, true])?;
-    for at in 0..NAMES.len() {
-        pair.idle(at, Suite::Ed25519, ledgers / 2)?;
-    }
-    pair.snapshot()?;
-    let _written = pair.finish()?;
+    let pair = Pair::found(&held, [true, true])?;
+    let _written = pair.finish_with_idle(Suite::Ed25519, ledgers / 2)?;
     bench.say("scale: starting both banks");
     let mut memory: u64 = 0;
     for name in NAMES {

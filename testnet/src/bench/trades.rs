@@ -48,7 +48,7 @@ impl Extent {
         let (millis, s) = (Duration::from_millis, Duration::from_secs);
         match size {
             Size::Tiny => Self { top: millis(700), runs: 1, other: millis(500) },
-            Size::Quick => Self { top: s(8), runs: 1, other: s(4) },
+            Size::Quick => Self { top: s(6), runs: 1, other: s(3) },
             Size::Full => Self { top: s(20), runs: 3, other: s(15) },
         }
     }

@@ -172,29 +172,16 @@ impl Pair {
         self.quieten()
     }
 
-    /// Opens so many ledgers at one bank that stay idle. They share a key, which nothing of what
-    /// is measured depends on.
+    /// Opens so many ledgers at either bank that stay idle, saves a snapshot as a node does when
+    /// it is stopped in order, and lets go of the files. They share a key, which nothing of what
+    /// is measured depends on. One bank after the other, since many ledgers are much memory.
     ///
     /// # Errors
-    /// What the core refuses.
-    pub fn idle(&mut self, at: usize, suite: Suite, count: u64) -> Result<(), Refusal> {
-        let network = self.network.clone();
+    /// What a core refuses; those of the disk.
+    pub fn finish_with_idle(self, suite: Suite, count: u64) -> Result<[Written; 2], Refusal> {
         let key = quadrille_node::signer::generate_key(suite)?;
-        let domain = self.desk(at)?.domain().clone();
-        let mut opened = 0;
-        while opened < count {
-            let until = count.min(opened + OPENINGS);
-            for number in opened..until {
-                let holder = format!("idle{number}@{domain}").parse()?;
-                let opening = Box::new(opening(&network, &holder, &key).verify(&OurOwn)?);
-                let desk = self.desk(at)?;
-                let request = desk.request();
-                desk.inputs.push_back(Input::Open { request, opening });
-            }
-            opened = until;
-            self.turn(at)?;
-        }
-        self.quieten()
+        let [a, b] = self.desks;
+        Ok([with_idle(a, &self.network, &key, count)?, with_idle(b, &self.network, &key, count)?])
     }
 
     /// Settles so many trades between the holders, some hundred at a time; `progress` is told how
@@ -321,14 +308,6 @@ impl Pair {
         Ok(())
     }
 
-    /// Saves a snapshot of either bank, as a node does when it is stopped in order.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn snapshot(&self) -> Result<(), Refusal> {
-        self.desks.iter().try_for_each(Desk::snapshot)
-    }
-
     /// Finishes the indexes, and lets go of all files. What was written, for either bank.
     ///
     /// # Errors
@@ -337,6 +316,29 @@ impl Pair {
         let [a, b] = self.desks;
         Ok([a.finish()?, b.finish()?])
     }
+}
+
+fn with_idle(
+    mut desk: Desk,
+    network: &Network,
+    key: &SecretKey,
+    count: u64,
+) -> Result<Written, Refusal> {
+    let domain = desk.domain().clone();
+    let mut opened = 0;
+    while opened < count {
+        let until = count.min(opened + OPENINGS);
+        for number in opened..until {
+            let holder = format!("idle{number}@{domain}").parse()?;
+            let opening = Box::new(opening(network, &holder, key).verify(&OurOwn)?);
+            let request = desk.request();
+            desk.inputs.push_back(Input::Open { request, opening });
+        }
+        opened = until;
+        let _nobody_hears = desk.turn()?;
+    }
+    desk.snapshot()?;
+    desk.finish()
 }
 
 /// What a bank is started with.

@@ -26,9 +26,8 @@ fn a_built_log_verifies_offline_in_full() {
     };
     let mut pair = Pair::found(&held, [true, true]).unwrap();
     pair.holders(&held, Suite::Ed25519, 3).unwrap();
-    pair.idle(0, Suite::Ed25519, 10).unwrap();
     pair.settle(600, |_| ()).unwrap();
-    let written = pair.finish().unwrap();
+    let written = pair.finish_with_idle(Suite::Ed25519, 10).unwrap();
     assert!(written.iter().all(|bank| bank.batches > 10 && bank.bytes > 600 * 1_000));
     for (name, written) in NAMES.into_iter().zip(written) {
         let report = verify(&layout.node(name)).unwrap();

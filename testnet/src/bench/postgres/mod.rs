@@ -51,7 +51,7 @@ impl Extent {
             Size::Tiny => {
                 Self { accounts: 40, runs: 1, each: Duration::from_millis(300), clients: &[1, 4] }
             }
-            Size::Quick => Self { accounts: 20_000, runs: 1, each: each(4), clients: &CLIENTS },
+            Size::Quick => Self { accounts: 20_000, runs: 1, each: each(3), clients: &CLIENTS },
             Size::Full => Self { accounts: 20_000, runs: 3, each: each(10), clients: &CLIENTS },
         }
     }
