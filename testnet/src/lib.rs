@@ -3,4 +3,6 @@
 pub mod bench;
 pub mod load;
 pub mod local;
+pub mod scale;
+pub mod scenario;
 pub mod sim;

@@ -7,8 +7,12 @@ use quadrille_testnet::bench::BenchArgs;
 use quadrille_testnet::load::command::LoadArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
+use quadrille_testnet::local::faults::command::FaultArgs;
+use quadrille_testnet::local::faults::proxy::ProxyArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
+use quadrille_testnet::scale::command::ScaleArgs;
+use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
 use quadrille_testnet::sim::command::SimArgs;
 
 /// Local networks for testers
@@ -33,6 +37,17 @@ enum Command {
     Bench(BenchArgs),
     /// Put a load of trades or payments on a network, and report how it bears it
     Load(LoadArgs),
+    /// Run scenario files: what happens to a network, and what has to come of it
+    Run(RunArgs),
+    /// Write a commented scenario file to begin with, which runs as it is
+    NewScenario(NewArgs),
+    /// Work out what networks of 10 to 10,000 banks carry, and where they break first
+    Scale(ScaleArgs),
+    /// Make faults in a running network, and end them: links, processes, clocks, disks
+    Fault(FaultArgs),
+    /// Stand between the processes of a local network; `up` starts it
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -45,6 +60,11 @@ fn main() -> ExitCode {
         Command::Measure(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Load(args) => args.run(),
+        Command::Run(args) => args.run(),
+        Command::NewScenario(args) => args.run(),
+        Command::Scale(args) => args.run(),
+        Command::Fault(args) => args.run(),
+        Command::Proxy(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

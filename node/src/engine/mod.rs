@@ -10,8 +10,9 @@
 //!        replies  feeds   index, publications, events
 //! ```
 //!
-//! While one batch is on its way to the disk the core works on the next, so a busy engine makes
-//! large batches by itself and an idle one answers at once.
+//! While one batch is on its way to the disk the core works on the next, and a busy core lets some
+//! milliseconds' work come together; so a busy engine makes large batches and an idle one answers
+//! at once.
 //!
 //! Invariants: nothing leaves before its batch is durable and signed, not even what a query has
 //! seen; effects are carried out in the order of the turns; the first error of the disk, the
@@ -42,6 +43,7 @@ pub use recent::{RecentBatches, RecentLog, Sealed};
 pub use verify::Verifier;
 
 use crate::evidence::Evidences;
+use crate::faults;
 use crate::feeds::Feeds;
 use crate::index::Log;
 use crate::log_store::{LogStore, SealedBatch};
@@ -71,14 +73,15 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Time;
 }
 
-/// The machine's clock.
+/// The machine's clock, with the error that a test asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Time(since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        let millis = since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        Time(faults::shifted(millis))
     }
 }
 

@@ -31,6 +31,7 @@ mod open;
 mod reader;
 mod snapshots;
 pub mod verify;
+pub mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};

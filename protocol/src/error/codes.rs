@@ -352,10 +352,31 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2340 NotProxied "links of this local network do not go through the proxy",
+        "Bring a network up without --direct.";
+    2341 BadFault "fault cannot be made like this", "See `quadrille-testnet fault --help`.";
+    2342 ProxyFailed "proxy of the local network does not do its work",
+        "See `quadrille-testnet logs proxy`; `quadrille-testnet up` starts it again.";
+    2343 NoFaultHooks "this build of the node can make no such fault",
+        "Use a debug build: cargo build -p quadrille-node, without --release.";
+    2344 NoSuchFault "no such fault is in force", "See `quadrille-testnet status`.";
+    2345 NotRunning "process does not run", "Start it with `quadrille-testnet restart`.";
+    2350 BadScenario "scenario file is not as documented",
+        "Correct the lines that are named; testnet/scenarios/README.md documents every key.";
+    2351 ScenarioFailed "scenario went another way than its file says",
+        "Read the story above; the network's folder is left for a look.";
+    2352 BrokenOff "broken off by a signal", "Nothing of it is left running; start it again.";
     2360 BadLoad "load does not hold together", "See the message, and `quadrille-testnet load --help`.";
     2361 LoadStopped "load was broken off before it began", "Start it again.";
     2362 LoadInDoubt "trades of the load are not known to have ended",
         "Start the banks that are down, then see `quadrille-testnet assert --wait 120`.";
+    2370 BadNetworkCopy "not a whole snapshot of a local network",
+        "Take another copy of the file; nothing was unpacked.";
+    2371 NoRoom "not enough room on the disk",
+        "Make room, or name another folder; nothing was written.";
+    2372 FolderNotEmpty "folder is not empty", "Name one that is missing or empty.";
+    2373 PortTaken "another program has a port of this process",
+        "End that program; or give the bank new ports: quadrille-testnet restart NAME --new-ports.";
     2380 BenchFailed "part of the benchmark could not be measured",
         "The message says why; the other figures stand.";
     2381 PostgresMissing "PostgreSQL is not on this machine",
@@ -364,8 +385,11 @@ codes! {
         "The message says what; its own log is in the folder that is named.";
     2383 BenchUnsound "what was measured does not add up",
         "No figure of that part counts; run it again and report it if it stays.";
-    2384 NoMarkers "file has no place for the table",
-        "It needs the two marker lines that testnet/BENCHMARKS.md has.";
+    2390 ModelDoesNotHold "model of a network contradicts itself",
+        "Report it with the command and its seed.";
+    2391 BadFigures "figures cannot be used", "Name a JSON file of numbers, or leave --figures out.";
+    2392 NoMarkers "file has no place for the tables",
+        "Put the two comment lines that the message names where the tables are to be.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";

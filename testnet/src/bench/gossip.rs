@@ -32,6 +32,7 @@ use super::stage::{self, Customer, ORDER_LIFE};
 use super::{Bench, Size, many, median};
 use crate::local::clients;
 use crate::local::fund::{self, BOND, CASH};
+use crate::local::prepare;
 use crate::local::state::{Bank, Held};
 use crate::local::up::{self, Plan, now};
 
@@ -101,7 +102,7 @@ struct Spread {
 /// Those of the network; `Q-2380` when an idle network loses an offer.
 pub fn run(bench: &mut Bench) -> Result<(), Refusal> {
     let extent = Extent::of(bench.size);
-    let plan = Plan::of(extent.banks, None, Suite::HybridMlDsa65)?;
+    let plan = stage::plan(extent.banks)?;
     let (idle, loaded) = stage::with_network(bench, "gossip", &plan, |held| {
         widen(bench, held, &plan)?;
         clients::runtime()?.block_on(measure(bench, held, extent))
@@ -134,10 +135,9 @@ fn widen(bench: &Bench, held: &mut Held, plan: &Plan) -> Result<(), Refusal> {
     }
     held.save()?;
     for bank in &held.state.banks {
-        stage::configure(&held.layout, bank, |config| {
-            config.mesh.gossip_per_10s = PER_10_S;
-            config.mesh.gossip_burst = BURST;
-        })?;
+        let (each, burst) = (PER_10_S.to_string(), BURST.to_string());
+        let options = [("mesh.gossip_per_10s", &*each), ("mesh.gossip_burst", &*burst)];
+        prepare::configure(&held.layout.node(&bank.name), &options)?;
     }
     let names: Vec<String> = plan.banks.iter().map(|(name, _)| name.clone()).collect();
     crate::local::start::banks(held, &names, None, |_| ())?;

@@ -16,7 +16,7 @@ const FILE_BYTES: usize = 1024 * 1024;
 /// Replaces what is between the markers of the file.
 ///
 /// # Errors
-/// `Q-2384` no markers; `Q-2204`, `Q-2205` the file.
+/// `Q-2392` no markers; `Q-2204`, `Q-2205` the file.
 pub fn write(path: &Path, table: &str) -> Result<(), Refusal> {
     let text = files::read_text(path, FILE_BYTES)?;
     let Some(text) = replaced(&text, table) else {

@@ -10,7 +10,6 @@ use quadrille_protocol::error::Refusal;
 use super::trades::{Extent, SUITES, TOP, drive, middle, payments};
 use super::{Bench, many, stage};
 use crate::load::{Kind, LoadPlan, Pace};
-use crate::local::up::Plan;
 
 /// The banks of the longer way; the shorter one is its beginning.
 const ROUTE: [&str; 5] = ["bank-a", "bank-b", "bank-c", "bank-d", "bank-e"];
@@ -25,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// As of trades.
 pub fn same_bank(bench: &mut Bench) -> Result<(), Refusal> {
     let extent = Extent::of(bench.size);
-    let plan = Plan::of(1, None, Suite::HybridMlDsa65)?;
+    let plan = stage::plan(1)?;
     let rates = stage::with_network(bench, "payments", &plan, |held| {
         let mut rates = Vec::new();
         for (_, suite) in SUITES {
@@ -47,7 +46,7 @@ pub fn same_bank(bench: &mut Bench) -> Result<(), Refusal> {
 /// As of trades.
 pub fn paths(bench: &mut Bench) -> Result<(), Refusal> {
     let extent = Extent::of(bench.size);
-    let plan = Plan::of(ROUTE.len(), None, Suite::HybridMlDsa65)?;
+    let plan = stage::plan(ROUTE.len())?;
     let measured = stage::with_network(bench, "paths", &plan, |held| {
         let mut measured = Vec::new();
         for parties in [3, 5] {

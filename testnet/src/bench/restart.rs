@@ -27,6 +27,7 @@ use super::{Bench, Size, many, median, stage};
 use crate::local::clients;
 use crate::local::layout::Layout;
 use crate::local::process::{self, Process, Usage};
+use crate::local::room;
 use crate::local::state::Held;
 
 /// Longest that a start may take.
@@ -69,7 +70,7 @@ impl Extent {
 /// Those of every step.
 pub fn run(bench: &mut Bench) -> Result<(), Refusal> {
     let extent = Extent::of(bench.size);
-    stage::check_room(&bench.dir, extent.settlements.saturating_mul(BYTES_EACH))?;
+    room::check(&bench.dir, extent.settlements.saturating_mul(BYTES_EACH))?;
     let dir = bench.dir.join("restart");
     let layout = Layout::new(&dir);
     let measured = measure(bench, &layout, extent);

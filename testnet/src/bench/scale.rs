@@ -19,8 +19,9 @@ use super::{Bench, Size, many, stage};
 use crate::load::{LoadPlan, Pace};
 use crate::local::layout::Layout;
 use crate::local::process::Usage;
+use crate::local::room;
 use crate::local::start;
-use crate::local::up::{self, Plan};
+use crate::local::up;
 
 /// Bytes that a ledger may take on the disk: log, index, snapshot, and what the index leaves
 /// behind.
@@ -100,7 +101,7 @@ pub fn run(bench: &mut Bench) -> Result<(), Refusal> {
 }
 
 fn sized(bench: &Bench, layout: &Layout, ledgers: u64) -> Result<Sized, Refusal> {
-    stage::check_room(&bench.dir, ledgers.saturating_mul(BYTES_EACH))?;
+    room::check(&bench.dir, ledgers.saturating_mul(BYTES_EACH))?;
     bench.say(&format!("scale: opening {ledgers} ledgers"));
     let mut held = builder::prepare(bench, layout)?;
     let pair = Pair::found(&held, [true, true])?;
@@ -113,7 +114,7 @@ fn sized(bench: &Bench, layout: &Layout, ledgers: u64) -> Result<Sized, Refusal>
         memory = memory.saturating_add(used);
     }
     drop(held);
-    let plan = Plan::of(NAMES.len(), None, Suite::HybridMlDsa65)?;
+    let plan = stage::plan(NAMES.len())?;
     let mut say = |what: &str| bench.say(&format!("scale: {what}"));
     let mut held = up::up(layout.clone(), &plan, &mut say).map_err(|failed| failed.refusal)?;
     let spans = Spans::of(bench.size);
@@ -126,7 +127,7 @@ fn sized(bench: &Bench, layout: &Layout, ledgers: u64) -> Result<Sized, Refusal>
 /// Several pairs at once, all on the cores of this machine.
 fn pairs(bench: &mut Bench, counts: &'static [usize]) -> Result<(), Refusal> {
     let most = counts.iter().copied().max().unwrap_or(1).min(PAIRS);
-    let plan = Plan::of(2 * most, None, Suite::HybridMlDsa65)?;
+    let plan = stage::plan(2 * most)?;
     let span = Spans::of(bench.size).other;
     let measured = stage::with_network(bench, "pairs", &plan, |held| {
         let names: Vec<String> = held.state.banks.iter().map(|bank| bank.name.clone()).collect();

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use quadrille_node::client::Client;
 use quadrille_node::config::{self, Config};
-use quadrille_node::files::{self, Access};
+use quadrille_node::files;
 use quadrille_node::signer::generate_key;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::{Tag, hash};
 use quadrille_protocol::crypto::suite::{SecretKey, Suite};
-use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::error::Refusal;
 use quadrille_protocol::ledger::opening::Rules;
 use quadrille_protocol::ledger::{Action, Opening, Order, SignedOpening, SignedOrder};
-use quadrille_protocol::refuse;
 use quadrille_protocol::types::{
     Amount, Bytes, Country, Duration as Span, Hash, Holder, Network, Nonce, OrderId, Time, Uai, Ubi,
 };
@@ -29,6 +28,15 @@ use crate::local::up::{self, Plan};
 pub(super) const ORDER_LIFE: Span = Span(60 * 60 * 1000);
 /// Requests that are under way at one time while ledgers are opened.
 const AT_A_TIME: usize = 32;
+
+/// A network of so many banks, whose links go from process to process: the proxy that makes
+/// faults would be measured along.
+///
+/// # Errors
+/// `Q-1015` more than a local network may have.
+pub(super) fn plan(banks: usize) -> Result<Plan, Refusal> {
+    Ok(Plan { direct: true, ..Plan::of(banks, None, Suite::HybridMlDsa65)? })
+}
 
 /// Brings a network up in a folder of its own, has `work` done on it, and takes it down again,
 /// whatever came of it. The folder goes with it, unless something failed.
@@ -61,22 +69,6 @@ pub(super) fn with_network<T>(
 /// Removes a folder; what is left of it goes with the work folder.
 pub(super) fn remove(dir: &Path) {
     let _ = std::fs::remove_dir_all(dir);
-}
-
-/// Changes the configuration of a bank that does not run.
-///
-/// # Errors
-/// Those of the file, and of a configuration that does not hold together.
-pub(super) fn configure(
-    layout: &Layout,
-    bank: &Bank,
-    change: impl FnOnce(&mut Config),
-) -> Result<(), Refusal> {
-    let mut config = config_of(layout, bank)?;
-    change(&mut config);
-    config.check()?;
-    let text = config::template(&config);
-    files::replace(&config.layout().config(), text.as_bytes(), Access::Public)
 }
 
 /// A bank's configuration, without our own environment, which is not the bank's.
@@ -194,27 +186,6 @@ pub(super) async fn customers<'a>(
     stream::iter(open).buffered(AT_A_TIME).try_collect().await
 }
 
-/// Refuses to begin what would not fit on the disk.
-///
-/// # Errors
-/// `Q-2380`.
-pub(super) fn check_room(dir: &Path, bytes: u64) -> Result<(), Refusal> {
-    let failed = |error: rustix::io::Errno| Refusal::new(Code::BenchFailed, error.to_string());
-    let room = rustix::fs::statvfs(dir).map_err(failed)?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    if free < bytes {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        refuse!(
-            BenchFailed,
-            "{} has {:.1} GiB free, {:.1} are needed",
-            dir.display(),
-            gib(free),
-            gib(bytes)
-        );
-    }
-    Ok(())
-}
-
 /// Bytes of all files in a folder.
 pub(super) fn bytes_in(dir: &Path) -> u64 {
     let mut bytes: u64 = 0;
@@ -233,10 +204,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_without_room_is_refused_before_anything_begins() {
+    fn files_are_counted_in_every_folder() {
         let folder = tempfile::tempdir().unwrap();
-        check_room(folder.path(), 1).unwrap();
-        assert_eq!(check_room(folder.path(), u64::MAX).unwrap_err().code, Code::BenchFailed);
         std::fs::create_dir(folder.path().join("below")).unwrap();
         std::fs::write(folder.path().join("below").join("file"), "12345").unwrap();
         assert_eq!(bytes_in(folder.path()), 5);

@@ -21,7 +21,6 @@ use super::{Bench, Size, many, stage};
 use crate::load::{self, Kind, LoadPlan, Outcome, Pace};
 use crate::local::clients;
 use crate::local::state::Held;
-use crate::local::up::Plan;
 
 /// The banks of the pair.
 pub(super) const PAIR: [&str; 2] = ["bank-a", "bank-b"];
@@ -60,7 +59,7 @@ impl Extent {
 /// Those of the network and of the load; `Q-2383` when a trade has not settled.
 pub fn run(bench: &mut Bench) -> Result<(), Refusal> {
     let extent = Extent::of(bench.size);
-    let plan = Plan::of(PAIR.len(), None, Suite::HybridMlDsa65)?;
+    let plan = stage::plan(PAIR.len())?;
     let measured =
         stage::with_network(bench, "trades", &plan, |held| measure(bench, held, extent))?;
     for (name, value) in measured {

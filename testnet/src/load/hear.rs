@@ -3,7 +3,7 @@
 //! A stream that is lost goes on behind the last event that was heard, so nothing is missed and
 //! nothing is counted twice.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use quadrille_node::api::dto::{EventKind, EventView};
@@ -16,6 +16,8 @@ use super::run::Note;
 
 /// The types of events that say how a trade has ended.
 const TYPES: [&str; 1] = [EventKind::LedgerEntry.name()];
+/// How long one wait for an event is.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Events that are passed on at once.
 const AT_ONCE: usize = 512;
 
@@ -36,7 +38,10 @@ pub(super) fn stream(client: &Client) -> Follower {
 pub(super) async fn listen(bank: String, mut events: Follower, inbox: mpsc::Sender<Note>) {
     loop {
         let mut heard = Vec::new();
-        match events.next().await {
+        // A bank that was started again is heard again soon, however long it was gone: waiting
+        // anew connects anew where there is no connection.
+        let Ok(next) = tokio::time::timeout(PATIENCE, events.next()).await else { continue };
+        match next {
             Ok(followed) => heard.extend(ending(&followed.event)),
             Err(error) => {
                 let _ = inbox.send(Note::Deaf(bank, error.to_string())).await;

@@ -20,6 +20,7 @@ mod machine;
 mod moments;
 mod observe;
 mod outcome;
+mod parts;
 mod plan;
 mod progress;
 pub mod report;

@@ -19,7 +19,7 @@ pub const HOLDERS: usize = 4_096;
 pub const ROUTES: usize = 64;
 /// Parties of the longest way of a payment.
 pub const PARTIES: usize = 5;
-/// Holders unless it is said how many: enough for trades that take a second.
+/// Holders unless it is said how many: enough for trades that take two seconds.
 const HOLDERS_LEAST: usize = 64;
 /// The same at the most.
 const HOLDERS_DEFAULT_MOST: usize = 2_048;
@@ -192,11 +192,7 @@ impl LoadPlan {
         match self.pace {
             Pace::Open { per_second, .. } => per_second,
             // One at a time takes some ten milliseconds; many share batches.
-            Pace::Closed { in_flight, .. } => {
-                f64::from(u32::try_from(in_flight).unwrap_or(u32::MAX))
-                    .mul_add(100.0, 0.0)
-                    .min(10_000.0)
-            }
+            Pace::Closed { in_flight, .. } => (in_flight as f64 * 100.0).min(10_000.0),
         }
     }
 
@@ -208,7 +204,7 @@ impl LoadPlan {
         }
         let routes = self.routes.len().max(1);
         let wanted = match self.pace {
-            Pace::Open { per_second, .. } => per_second.ceil() as usize,
+            Pace::Open { per_second, .. } => (2.0 * per_second).ceil() as usize,
             Pace::Closed { in_flight, .. } => in_flight.saturating_mul(3),
         };
         wanted.div_ceil(routes).clamp(HOLDERS_LEAST, HOLDERS_DEFAULT_MOST)

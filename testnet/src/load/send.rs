@@ -4,46 +4,77 @@
 //! orders travel is behind [`Gate`], so that it can be changed without the rest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use quadrille_node::api::dto::{HandedIn, Receipt};
 use quadrille_node::client::{Client, ClientError};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::book::{Handed, Posting};
+use super::book::{Handed, Part, Posting};
 use super::run::Note;
 
 /// Workers at each bank: each has one request on its way.
-const WORKERS: usize = 64;
+const WORKERS: usize = 16;
+/// Orders in one request at most: what has come together by the time a worker is free.
+const AT_ONCE: usize = 64;
 /// How long one answer may take before the order is sent again.
 const ANSWER: Duration = Duration::from_secs(10);
 /// HTTP statuses that mean "later": too many requests, unavailable, timed out.
 const LATER: [u16; 3] = [429, 503, 504];
 
 /// A way of handing orders in to one bank.
-#[derive(Clone)]
-pub(super) struct Gate {
-    client: Client,
+struct Gate {
+    /// One for each trader.
+    clients: Vec<Client>,
+    next: AtomicUsize,
 }
 
 impl Gate {
-    /// Orders in one request.
-    const AT_ONCE: usize = 1;
+    fn new(traders: &[Client]) -> Self {
+        let clients = traders.iter().map(|client| client.clone().with_timeout(ANSWER)).collect();
+        Self { clients, next: AtomicUsize::new(0) }
+    }
 
-    pub fn new(client: Client) -> Self {
-        Self { client: client.with_timeout(ANSWER) }
+    /// The trader whose turn it is, for no trader may hand in too many.
+    fn trader(&self) -> Option<&Client> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.clients.get(turn % self.clients.len().max(1))
     }
 
     /// Hands them in; what became of each, in order.
-    async fn hand_in(&self, postings: &[Posting]) -> Vec<Handed> {
-        let mut handed = Vec::with_capacity(postings.len());
-        for posting in postings {
-            handed.push(match self.client.order(&posting.part.order).await {
-                Ok(_) => Handed::Accepted,
-                Err(error) => judged(&error),
-            });
+    async fn hand_in(&self, postings: Vec<Posting>) -> Vec<(Posting, Handed)> {
+        let Some(client) = self.trader() else { return Vec::new() };
+        let (mut heads, mut orders) = (Vec::new(), Vec::new());
+        for Posting { trade, which, part } in postings {
+            let Part { seat, id, order } = part;
+            heads.push((trade, which, seat, id));
+            orders.push(order);
         }
-        handed
+        let handed = match orders.as_slice() {
+            [order] => vec![client.order(order).await.map_or_else(|it| judged(&it), accepted)],
+            orders => match client.orders(orders).await {
+                Ok(items) => items.into_iter().map(item).collect(),
+                Err(error) => orders.iter().map(|_| judged(&error)).collect(),
+            },
+        };
+        let posting = |((trade, which, seat, id), order)| {
+            let part = Part { seat, id, order };
+            Posting { trade, which, part }
+        };
+        heads.into_iter().zip(orders).map(posting).zip(handed).collect()
+    }
+}
+
+fn accepted(_: Receipt) -> Handed {
+    Handed::Accepted
+}
+
+fn item(item: HandedIn) -> Handed {
+    match item {
+        HandedIn::Accepted { receipt } => accepted(receipt),
+        HandedIn::Problem { problem } => judged(&ClientError::Refused(Box::new(problem))),
     }
 }
 
@@ -55,6 +86,7 @@ fn judged(error: &ClientError) -> Handed {
         ClientError::Unreachable(_) | ClientError::Unknown(_) | ClientError::BadAnswer(_) => {
             Handed::Again
         }
+        // More than the bank reads at once, or the like: no repetition helps.
         ClientError::BadRequest(refusal) => Handed::Refused(refusal.code.to_string()),
     }
 }
@@ -66,23 +98,23 @@ pub(super) fn start(
     queue: mpsc::Receiver<Posting>,
     inbox: &mpsc::Sender<Note>,
 ) {
-    let queue = Arc::new(Mutex::new(queue));
-    let gates: Vec<Gate> = traders.iter().cloned().map(Gate::new).collect();
-    for gate in gates.iter().cycle().take(if gates.is_empty() { 0 } else { WORKERS }) {
-        let (gate, queue, inbox) = (gate.clone(), Arc::clone(&queue), inbox.clone());
-        tasks.spawn(work(gate, queue, inbox));
+    let (queue, gate) = (Arc::new(Mutex::new(queue)), Arc::new(Gate::new(traders)));
+    for _ in 0..WORKERS {
+        tasks.spawn(work(Arc::clone(&gate), Arc::clone(&queue), inbox.clone()));
     }
 }
 
-async fn work(gate: Gate, queue: Arc<Mutex<mpsc::Receiver<Posting>>>, inbox: mpsc::Sender<Note>) {
+async fn work(
+    gate: Arc<Gate>,
+    queue: Arc<Mutex<mpsc::Receiver<Posting>>>,
+    inbox: mpsc::Sender<Note>,
+) {
     loop {
-        let mut postings = Vec::with_capacity(Gate::AT_ONCE);
-        let taken = queue.lock().await.recv_many(&mut postings, Gate::AT_ONCE).await;
-        if taken == 0 {
+        let mut postings = Vec::with_capacity(AT_ONCE);
+        if queue.lock().await.recv_many(&mut postings, AT_ONCE).await == 0 {
             return;
         }
-        let handed = gate.hand_in(&postings).await;
-        let answers = postings.into_iter().zip(handed).collect();
+        let answers = gate.hand_in(postings).await;
         if inbox.send(Note::Answered(Instant::now(), answers)).await.is_err() {
             return;
         }

@@ -51,12 +51,34 @@ pub(super) struct Signers {
     queues: Vec<Receiver<Signed>>,
     threads: Vec<JoinHandle<Result<(), Refusal>>>,
     next: usize,
-    wanted: Arc<AtomicBool>,
-    signed: Arc<AtomicU64>,
-    nanos: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     before: u64,
-    ahead: u64,
     total: Option<u64>,
+}
+
+/// What the signers and who takes from them know of each other.
+struct Shared {
+    wanted: AtomicBool,
+    running: AtomicBool,
+    signed: AtomicU64,
+    taken: AtomicU64,
+    nanos: AtomicU64,
+    /// So many are kept signed.
+    ahead: u64,
+}
+
+impl Shared {
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is enough for now: while the clock runs cores are left to the banks until
+    /// little is left.
+    fn is_enough(&self) -> bool {
+        let (signed, taken) =
+            (self.signed.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
+        self.running.load(Ordering::Relaxed) && signed.saturating_sub(taken) > self.ahead / 4
+    }
 }
 
 /// How many signers there will be: holders must be a multiple of it.
@@ -75,9 +97,7 @@ struct Signer {
     number: usize,
     step: usize,
     total: Option<u64>,
-    wanted: Arc<AtomicBool>,
-    signed: Arc<AtomicU64>,
-    nanos: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
 impl Signers {
@@ -92,36 +112,41 @@ impl Signers {
         let holders = pairs.first().map_or(1, Vec::len).max(1);
         let ahead = ahead(plan);
         let depth = usize::try_from(ahead).unwrap_or(usize::MAX).div_ceil(count).max(1);
-        let wanted = Arc::new(AtomicBool::new(true));
-        let (signed, nanos) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let shared: Arc<[Route]> = routes.into();
+        let shared = Arc::new(Shared {
+            wanted: AtomicBool::new(true),
+            running: AtomicBool::new(false),
+            signed: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            nanos: AtomicU64::new(0),
+            ahead,
+        });
+        let routes: Arc<[Route]> = routes.into();
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for (number, pairs) in deal(pairs, count).into_iter().enumerate() {
             let (to, from) = sync_channel(depth);
             let signer = Signer {
                 kind: plan.kind,
                 network: network.clone(),
-                routes: Arc::clone(&shared),
+                routes: Arc::clone(&routes),
                 pairs,
                 holders,
                 number,
                 step: count,
                 total: plan.total(),
-                wanted: Arc::clone(&wanted),
-                signed: Arc::clone(&signed),
-                nanos: Arc::clone(&nanos),
+                shared: Arc::clone(&shared),
             };
             queues.push(from);
             threads.push(thread::spawn(move || signer.run(&to)));
         }
         let total = plan.total();
-        Self { queues, threads, next: 0, wanted, signed, nanos, before: 0, ahead, total }
+        Self { queues, threads, next: 0, shared, before: 0, total }
     }
 
     /// How far the stage before the clock's start has come, from 0 to 1.
     pub fn ready(&self) -> f64 {
-        let goal = self.total.map_or(self.ahead, |total| total.min(self.ahead)).max(1);
-        let signed = self.signed.load(Ordering::Relaxed);
+        let goal =
+            self.total.map_or(self.shared.ahead, |total| total.min(self.shared.ahead)).max(1);
+        let signed = self.shared.signed.load(Ordering::Relaxed);
         // The queues hold a little less than what all signers have in hand.
         if self.threads.iter().all(JoinHandle::is_finished) {
             1.0
@@ -132,7 +157,8 @@ impl Signers {
 
     /// Everything up to here was signed before the clock's start.
     pub fn clock_starts(&mut self) {
-        self.before = self.signed.load(Ordering::Relaxed);
+        self.before = self.shared.signed.load(Ordering::Relaxed);
+        self.shared.running.store(true, Ordering::Relaxed);
     }
 
     /// The next trade; none when there is none left or the signers are behind.
@@ -140,6 +166,7 @@ impl Signers {
         let queue = self.queues.get(self.next)?;
         match queue.try_recv() {
             Ok(signed) => {
+                self.shared.taken.fetch_add(1, Ordering::Relaxed);
                 self.next = self.next.saturating_add(1) % self.queues.len().max(1);
                 Some(signed)
             }
@@ -152,24 +179,24 @@ impl Signers {
     /// # Errors
     /// Why one of them could not sign.
     pub fn end(mut self) -> Result<Signing, Refusal> {
-        self.wanted.store(false, Ordering::Relaxed);
+        self.shared.wanted.store(false, Ordering::Relaxed);
         self.queues.clear();
         for thread in std::mem::take(&mut self.threads) {
             let lost = |_| Refusal::new(Code::StepFailed, "a signer was lost");
             thread.join().map_err(lost)??;
         }
-        let signed = self.signed.load(Ordering::Relaxed);
+        let signed = self.shared.signed.load(Ordering::Relaxed);
         Ok(Signing {
             before: self.before,
             during: signed.saturating_sub(self.before),
-            seconds: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)).as_secs_f64(),
+            seconds: Duration::from_nanos(self.shared.nanos.load(Ordering::Relaxed)).as_secs_f64(),
         })
     }
 }
 
 impl Drop for Signers {
     fn drop(&mut self) {
-        self.wanted.store(false, Ordering::Relaxed);
+        self.shared.wanted.store(false, Ordering::Relaxed);
     }
 }
 
@@ -212,7 +239,11 @@ impl Signer {
         let routes = self.routes.len().max(1);
         let turns = routes.saturating_mul(self.holders).max(1);
         let mut number = self.number;
-        while self.wanted.load(Ordering::Relaxed) {
+        while self.shared.is_wanted() {
+            if self.shared.is_enough() {
+                thread::sleep(LOOK);
+                continue;
+            }
             if self.total.is_some_and(|total| u64::try_from(number).unwrap_or(u64::MAX) >= total) {
                 return Ok(());
             }
@@ -220,14 +251,14 @@ impl Signer {
             let begun = Instant::now();
             let mut next = self.sign(turn % routes, turn / routes)?;
             let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.nanos.fetch_add(took, Ordering::Relaxed);
-            self.signed.fetch_add(1, Ordering::Relaxed);
+            self.shared.nanos.fetch_add(took, Ordering::Relaxed);
+            self.shared.signed.fetch_add(1, Ordering::Relaxed);
             loop {
                 match to.try_send(next) {
                     Ok(()) => break,
                     Err(TrySendError::Disconnected(_)) => return Ok(()),
                     Err(TrySendError::Full(back)) => {
-                        if !self.wanted.load(Ordering::Relaxed) {
+                        if !self.shared.is_wanted() {
                             return Ok(());
                         }
                         next = back;
@@ -324,5 +355,5 @@ fn order(
     let key = account.key.public().id();
     let signed = SignedOrder { order: Bytes::new(&bytes)?, key, signature, second: None };
     let id = OrderId(hash(Tag::Order, &[&signed.order]).0);
-    Ok(Part { seat, id, order: Box::new(signed) })
+    Ok(Part { seat, id, order: signed })
 }

@@ -177,7 +177,6 @@ fn the_audit_sees_what_is_wrong(stage: &Stage) {
     doctored(Rule::NothingStuck, &|banks| {
         banks[0].settlements[0].state = SettlementState::Open;
     });
-    doctored(Rule::Logs, &|banks| banks[0].log = Some("a broken chain".to_owned()));
 }
 
 fn is_settled(known: &quadrille_node::api::dto::SettlementSummary) -> bool {

@@ -161,14 +161,19 @@ impl Subscriber {
     /// the log cannot be read.
     async fn next(&mut self) -> Option<Sent> {
         loop {
-            if *self.stopped.borrow() || !self.api.node.tokens.still(&self.bearer) {
-                return None;
-            }
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
+            if *self.stopped.borrow() {
+                return None;
+            }
             let live = self.look().await;
-            if !self.read().await? && !live {
+            let read = self.read().await?;
+            // Once for all that was read: the file is looked at each time.
+            if !self.api.node.tokens.still(&self.bearer) {
+                return None;
+            }
+            if !read && !live {
                 self.wait().await;
             }
         }

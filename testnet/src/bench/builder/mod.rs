@@ -38,7 +38,8 @@ use super::Bench;
 use super::stage::{ORDER_LIFE, Signing, config_of, opening};
 use crate::local::fund::{self, BOND, CASH};
 use crate::local::layout::Layout;
-use crate::local::prepare::{self, Timing};
+use crate::local::means::Means;
+use crate::local::prepare::{self, Papers, Timing};
 use crate::local::start;
 use crate::local::state::{Bank, Held, State};
 use crate::local::up::now;
@@ -94,16 +95,23 @@ pub(super) fn prepare(bench: &Bench, layout: &Layout) -> Result<Held, Refusal> {
     let bank = |name: &str| -> Result<Bank, Refusal> {
         let domain = format!("{name}.example").parse()?;
         let name = name.to_owned();
-        Ok(Bank { name, domain, trusted: true, api: None, p2p: None, process: None })
+        Ok(Bank { name, domain, trusted: true, api: None, p2p: None, front: None, process: None })
     };
     let [a, b] = NAMES;
     let banks = vec![bank(a)?, bank(b)?];
-    let first = || Ok(State::new("local".parse()?, 1, Suite::HybridMlDsa65, banks));
+    let first = || {
+        let mut state = State::new("local".parse()?, 1, Suite::HybridMlDsa65, banks);
+        state.direct = true;
+        Ok(state)
+    };
     bench.cleanup.network(layout);
     let (mut held, _) = Held::open_or_begin(layout.clone(), first)?;
     let passphrase = prepare::authority(layout, &held.state, now()?)?;
     let bootstrap = start::bootstrap(&mut held)?;
-    prepare::banks(layout, &held.state, &bootstrap, Timing::default(), &passphrase, now()?)?;
+    let means = Means::usual(&held.state)?;
+    let timing = Timing::default();
+    let papers = Papers { timing, means: &means, passphrase: &passphrase };
+    prepare::banks(layout, &held.state, &bootstrap, &papers, now()?)?;
     held.state.prepared = true;
     held.save()?;
     Ok(held)

@@ -10,6 +10,10 @@ use quadrille_protocol::error::{Code, Refusal};
 
 use super::outcome::Outcome;
 
+mod page;
+mod plot;
+#[cfg(test)]
+mod sample;
 mod table;
 
 pub use table::text;
@@ -52,6 +56,7 @@ fn fill(dir: &Path, outcome: &Outcome) -> Result<(), Refusal> {
     let json = serde_json::to_string_pretty(outcome)
         .map_err(|error| Refusal::new(Code::CannotWrite, error.to_string()))?;
     let contents = [
+        (PAGE, page::page(outcome)),
         ("samples.csv", table::samples(outcome)),
         ("latencies.csv", table::latencies(outcome)),
         ("report.json", json),
@@ -61,4 +66,37 @@ fn fill(dir: &Path, outcome: &Outcome) -> Result<(), Refusal> {
         fs::write(&path, text).map_err(|error| files::cannot_write(&path, &error))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_appears_whole_and_never_over_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("report");
+        write(&dir, &sample::outcome("bank-b")).unwrap();
+        let mut names: Vec<String> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, [PAGE, "latencies.csv", "report.json", "samples.csv"]);
+        let json = fs::read_to_string(dir.join("report.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["counts"]["settled"], 7_196);
+        assert_eq!(json["plan"]["pace"]["per_second"], 120.0);
+        let samples = fs::read_to_string(dir.join("samples.csv")).unwrap();
+        assert_eq!(samples.lines().count(), 61);
+        let columns = |line: &str| line.split(',').count();
+        assert!(samples.lines().all(|line| columns(line) == 12), "{samples}");
+        let code = write(&dir, &sample::outcome("bank-b")).unwrap_err().code;
+        assert_eq!(code, Code::FileExists);
+        let nowhere = folder.path().join("file");
+        fs::write(&nowhere, "").unwrap();
+        let code = write(&nowhere.join("report"), &sample::outcome("bank-b")).unwrap_err().code;
+        assert_eq!(code, Code::CannotWrite);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing half-written");
+    }
 }
