@@ -23,7 +23,7 @@ use quadrille_node::runtime::Setup;
 use quadrille_node::signer::keyfile;
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{
-    HybridSignatures, PublicKey, Signature, Signatures, Suite,
+    HybridSignatures, PublicKey, SecretKey, Signature, Signatures, Suite,
 };
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::{Directory, VerifiedCertificate};
