@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quadrille_testnet::bench::BenchArgs;
 use quadrille_testnet::load::command::LoadArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
@@ -32,6 +33,8 @@ enum Command {
     Tour(TourArgs),
     /// Measure trades between two banks: latency, rate, and what each costs
     Measure(MeasureArgs),
+    /// Measure everything that was promised about speed, beside its floor and PostgreSQL
+    Bench(BenchArgs),
     /// Put a load of trades or payments on a network, and report how it bears it
     Load(LoadArgs),
     /// Run scenario files: what happens to a network, and what has to come of it
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.run(),
         Command::Tour(args) => args.run(),
         Command::Measure(args) => args.run(),
+        Command::Bench(args) => args.run(),
         Command::Load(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::NewScenario(args) => args.run(),

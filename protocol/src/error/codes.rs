@@ -377,6 +377,14 @@ codes! {
     2372 FolderNotEmpty "folder is not empty", "Name one that is missing or empty.";
     2373 PortTaken "another program has a port of this process",
         "End that program; or give the bank new ports: quadrille-testnet restart NAME --new-ports.";
+    2380 BenchFailed "part of the benchmark could not be measured",
+        "The message says why; the other figures stand.";
+    2381 PostgresMissing "PostgreSQL is not on this machine",
+        "Install it (apt-get install postgresql), or leave the part out with --only.";
+    2382 PostgresFailed "PostgreSQL did not do what the comparison asks of it",
+        "The message says what; its own log is in the folder that is named.";
+    2383 BenchUnsound "what was measured does not add up",
+        "No figure of that part counts; run it again and report it if it stays.";
     2390 ModelDoesNotHold "model of a network contradicts itself",
         "Report it with the command and its seed.";
     2391 BadFigures "figures cannot be used", "Name a JSON file of numbers, or leave --figures out.";
