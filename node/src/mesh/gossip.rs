@@ -45,6 +45,13 @@ pub const DUPLICATES: Duration = Duration::from_secs(10 * 60);
 pub const PAIRS_HEARD: usize = 256;
 /// Notices that the host looks at at one time.
 pub const JUDGED_AT_ONCE: usize = 64;
+/// How long a node that has left a topic is not to come back to it: an orderly restart takes less
+/// than the ten seconds that are usual, and its node does not know any more that it left.
+const LEAVE_BACKOFF: Duration = Duration::from_secs(1);
+/// How often a node may come back sooner, within seconds, before that costs it anything: enough
+/// for an operator who restarts it again and again. Without it the third restart in a row would
+/// leave a bank without offers for a minute.
+const QUICK_RETURNS: f64 = 10.0;
 /// What gossipsub adds to a notice: topic, peer, signature.
 const ENVELOPE_BYTES: usize = 1024;
 /// Largest notice, so that with its envelope it is within the limit of a gossip message.
@@ -114,6 +121,7 @@ pub fn build(keypair: &Keypair, network: &Network) -> Result<Gossip, Refusal> {
         .message_id_fn(message_id)
         .max_transmit_size(limits::GOSSIP_BYTES)
         .duplicate_cache_time(DUPLICATES)
+        .unsubscribe_backoff(LEAVE_BACKOFF)
         .connection_handler_queue_len(WAITING_PER_PEER)
         .build()
         .map_err(|error| bad(&error))?;
@@ -159,6 +167,7 @@ fn scores(all: &IdentTopic) -> PeerScoreParams {
         topics: std::iter::once((all.hash(), topic)).collect(),
         topic_score_cap: 50.0,
         app_specific_weight: 1.0,
+        behaviour_penalty_threshold: QUICK_RETURNS,
         // Members are known by their certificates; many may share one address.
         ip_colocation_factor_weight: 0.0,
         ..PeerScoreParams::default()
