@@ -7,7 +7,7 @@ use std::time::Duration;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::Refusal;
 
-use super::trades::{Extent, SUITES, TOP, drive, middle, payments};
+use super::trades::{Extent, SUITES, drive, middle, payments};
 use super::{Bench, many, stage};
 use crate::load::{Kind, LoadPlan, Pace};
 
@@ -28,7 +28,7 @@ pub fn same_bank(bench: &mut Bench) -> Result<(), Refusal> {
     let rates = stage::with_network(bench, "payments", &plan, |held| {
         let mut rates = Vec::new();
         for (_, suite) in SUITES {
-            let load = payments(Kind::Payment, &["bank-a"], suite, TOP, extent.top);
+            let load = payments(Kind::Payment, &["bank-a"], suite, extent.in_flight, extent.top);
             rates.push(middle(bench, held, &load, extent.runs)?.settled_per_s);
         }
         Ok(rates)
@@ -55,7 +55,7 @@ pub fn paths(bench: &mut Bench) -> Result<(), Refusal> {
                 |in_flight| payments(Kind::Path, route, Suite::Ed25519, in_flight, extent.other);
             let idle = LoadPlan { pace: Pace::Closed { in_flight: 1, pause: PAUSE }, ..load(1) };
             let p50 = drive(bench, held, &idle)?.settled.p50_us;
-            let rate = drive(bench, held, &load(ON_PATHS))?.settled_per_s;
+            let rate = drive(bench, held, &load(ON_PATHS.min(extent.in_flight)))?.settled_per_s;
             measured.push((parties, rate, many(p50) / 1e3));
         }
         Ok(measured)

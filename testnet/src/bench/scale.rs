@@ -14,7 +14,7 @@ use quadrille_protocol::error::Refusal;
 
 use super::builder::{self, NAMES, Pair};
 use super::restart::launch;
-use super::trades::{Extent as Spans, TOP, closed, drive, middle};
+use super::trades::{Extent as Spans, closed, drive, middle};
 use super::{Bench, Size, many, stage};
 use crate::load::{LoadPlan, Pace};
 use crate::local::layout::Layout;
@@ -118,7 +118,7 @@ fn sized(bench: &Bench, layout: &Layout, ledgers: u64) -> Result<Sized, Refusal>
     let mut say = |what: &str| bench.say(&format!("scale: {what}"));
     let mut held = up::up(layout.clone(), &plan, &mut say).map_err(|failed| failed.refusal)?;
     let spans = Spans::of(bench.size);
-    let load = closed(Suite::Ed25519, TOP, spans.top);
+    let load = closed(Suite::Ed25519, spans.in_flight, spans.top);
     let outcome = middle(bench, &held, &load, spans.runs);
     let _ended = start::down(&mut held)?;
     Ok(Sized { ledgers, memory, per_s: outcome?.settled_per_s })
@@ -128,15 +128,15 @@ fn sized(bench: &Bench, layout: &Layout, ledgers: u64) -> Result<Sized, Refusal>
 fn pairs(bench: &mut Bench, counts: &'static [usize]) -> Result<(), Refusal> {
     let most = counts.iter().copied().max().unwrap_or(1).min(PAIRS);
     let plan = stage::plan(2 * most)?;
-    let span = Spans::of(bench.size).other;
+    let spans = Spans::of(bench.size);
+    let (span, each) = (spans.other, PER_PAIR.min(spans.in_flight));
     let measured = stage::with_network(bench, "pairs", &plan, |held| {
         let names: Vec<String> = held.state.banks.iter().map(|bank| bank.name.clone()).collect();
         let mut measured = Vec::new();
         for count in counts {
             let routes = names.chunks(2).take(*count).map(<[String]>::to_vec).collect();
-            let pace =
-                Pace::Closed { in_flight: PER_PAIR * count, pause: std::time::Duration::ZERO };
-            let load = LoadPlan { routes, pace, ..closed(Suite::Ed25519, TOP, span) };
+            let pace = Pace::Closed { in_flight: each * count, pause: std::time::Duration::ZERO };
+            let load = LoadPlan { routes, pace, ..closed(Suite::Ed25519, 1, span) };
             let outcome = drive(bench, held, &load)?;
             let cpu_s = outcome.cost.map(|cost| cost.cpu_ms / 1e3).filter(|spent| *spent > 0.0);
             measured.push((*count, outcome.settled_per_s, cpu_s));

@@ -25,7 +25,7 @@ use crate::local::state::Held;
 /// The banks of the pair.
 pub(super) const PAIR: [&str; 2] = ["bank-a", "bank-b"];
 /// In flight at the top rate.
-pub(super) const TOP: usize = 256;
+const TOP: usize = 256;
 /// The pause before each trade on idle banks.
 const PAUSE: Duration = Duration::from_millis(40);
 /// Suites of holders, by the names of their figures.
@@ -40,15 +40,17 @@ pub(super) struct Extent {
     pub runs: usize,
     /// How long everything else is.
     pub other: Duration,
+    /// In flight at most.
+    pub in_flight: usize,
 }
 
 impl Extent {
     pub(super) const fn of(size: Size) -> Self {
         let (millis, s) = (Duration::from_millis, Duration::from_secs);
         match size {
-            Size::Tiny => Self { top: millis(700), runs: 1, other: millis(500) },
-            Size::Quick => Self { top: s(6), runs: 1, other: s(3) },
-            Size::Full => Self { top: s(20), runs: 3, other: s(15) },
+            Size::Tiny => Self { top: millis(1_500), runs: 1, other: millis(1_500), in_flight: 8 },
+            Size::Quick => Self { top: s(6), runs: 1, other: s(3), in_flight: TOP },
+            Size::Full => Self { top: s(20), runs: 3, other: s(15), in_flight: TOP },
         }
     }
 }
@@ -77,10 +79,12 @@ fn measure(bench: &Bench, held: &Held, extent: Extent) -> Result<Figures, Refusa
     let mut top = 0.0;
     for (name, suite) in SUITES {
         for in_flight in [1, 16] {
-            let outcome = drive(bench, held, &closed(suite, in_flight, extent.other))?;
+            let at_a_time = in_flight.min(extent.in_flight);
+            let outcome = drive(bench, held, &closed(suite, at_a_time, extent.other))?;
             figures.push((format!("trades_per_s_{in_flight}.{name}"), outcome.settled_per_s));
         }
-        let outcome = middle(bench, held, &closed(suite, TOP, extent.top), extent.runs)?;
+        let outcome =
+            middle(bench, held, &closed(suite, extent.in_flight, extent.top), extent.runs)?;
         figures.push((format!("trades_per_s.{name}"), outcome.settled_per_s));
         if let Some(cost) = &outcome.cost {
             figures.push((format!("trade_cpu_us.{name}"), cost.cpu_ms * 1e3));
