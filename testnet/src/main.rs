@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quadrille_testnet::load::command::LoadArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
@@ -32,6 +33,8 @@ enum Command {
     Run(RunArgs),
     /// Write a commented scenario file to begin with, which runs as it is
     NewScenario(NewArgs),
+    /// Put a load of trades or payments on a network, and report how it bears it
+    Load(LoadArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Measure(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::NewScenario(args) => args.run(),
+        Command::Load(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

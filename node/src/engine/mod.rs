@@ -21,6 +21,7 @@ mod core_loop;
 mod crash;
 mod handle;
 mod keys;
+mod memo;
 mod recent;
 mod sealing;
 mod verify;
@@ -37,7 +38,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use handle::{Answer, Engine, EngineError};
 pub use keys::HolderKeys;
-pub use recent::{RecentBatches, Sealed};
+pub use recent::{RecentBatches, RecentLog, Sealed};
 pub use verify::Verifier;
 
 use crate::evidence::Evidences;
@@ -134,6 +135,8 @@ pub struct Parts {
     pub signer: Arc<dyn Signer>,
     /// Reads the log back with the index's help, for the feeds.
     pub evidence: Arc<Evidences<Log>>,
+    /// Where the last batches are kept in memory.
+    pub recent: RecentBatches,
     /// Where batches go to be indexed.
     pub indexing: mpsc::Sender<Arc<SealedBatch>>,
     /// The time.
@@ -198,7 +201,7 @@ impl Running {
 /// # Errors
 /// When a thread cannot be started.
 pub fn start(parts: Parts) -> Result<Running, Refusal> {
-    let Parts { validator, log, signer, evidence, indexing, clock, metrics, .. } = parts;
+    let Parts { validator, log, signer, evidence, recent, indexing, clock, metrics, .. } = parts;
     let (jobs, queue) = mpsc::channel(parts.queue.clamp(1, QUEUE_MOST));
     let verifier = Verifier::new(parts.verify_workers);
     let (seal, sealing) = std::sync::mpsc::sync_channel(0);
@@ -207,7 +210,6 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
     let (end_sender, end) = watch::channel(End::Running);
     let end_sender = Arc::new(end_sender);
     let counters = Arc::new(Counters::default());
-    let recent = RecentBatches::new();
     let keys = HolderKeys::new(evidence.index().clone());
     let shared = Arc::new(handle::Shared::new(&validator, keys, verifier, counters.clone()));
     let engine = Engine::new(jobs, shared.clone());

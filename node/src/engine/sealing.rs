@@ -95,8 +95,7 @@ impl Sealer {
         self.metrics.engine.batch_records.observe(f64::from(checkpoint.count));
         self.metrics.engine.height.set(checkpoint.height.0);
         self.height = checkpoint.height;
-        let stored =
-            SealedBatch { stored: batch.stored().clone(), signature: Some(signature.clone()) };
+        let stored = SealedBatch { stored: batch.share(), signature: Some(signature.clone()) };
         let bytes = batch.stored().records.iter().map(|record| record.len()).sum();
         let sealed = Arc::new(Sealed { batch: batch.clone(), signature, bytes });
         self.recent.push(sealed.clone());

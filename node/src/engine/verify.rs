@@ -5,6 +5,8 @@ use std::sync::Arc;
 use quadrille_protocol::error::{Code, Refusal};
 use tokio::sync::Semaphore;
 
+use super::memo::CheckedOnce;
+
 /// Verifications at a time, at most: one thread stands behind each.
 pub const WORKERS_MOST: usize = 256;
 
@@ -12,6 +14,7 @@ pub const WORKERS_MOST: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Verifier {
     permits: Arc<Semaphore>,
+    signatures: Arc<CheckedOnce>,
 }
 
 impl Verifier {
@@ -19,7 +22,14 @@ impl Verifier {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let workers = workers.clamp(1, WORKERS_MOST);
-        Self { permits: Arc::new(Semaphore::new(workers)) }
+        let signatures = Arc::default();
+        Self { permits: Arc::new(Semaphore::new(workers)), signatures }
+    }
+
+    /// What the checks verify with.
+    #[must_use]
+    pub fn signatures(&self) -> Arc<CheckedOnce> {
+        self.signatures.clone()
     }
 
     /// Runs `check` on a worker; waits for a free one first.

@@ -141,16 +141,16 @@ impl NodeHost {
     ) -> Result<ReceivedFrame, Refusal> {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
-        let check =
-            move || Frame::verify(&bytes, &from, &to, &network, &directory, &HybridSignatures);
+        let signatures = self.engine.verifier().signatures();
+        let check = move || Frame::verify(&bytes, &from, &to, &network, &directory, &*signatures);
         self.engine.verifier().run(check).await
     }
 
     async fn verify_evidence(&self, evidence: Evidence) -> Result<VerifiedEvidence, Refusal> {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
-        let check =
-            move || VerifiedEvidence::check(evidence, &network, &directory, &HybridSignatures);
+        let signatures = self.engine.verifier().signatures();
+        let check = move || VerifiedEvidence::check(evidence, &network, &directory, &*signatures);
         self.engine.verifier().run(check).await
     }
 
@@ -396,10 +396,11 @@ impl Host for NodeHost {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
         let peer = peer.clone();
+        let signatures = self.engine.verifier().signatures();
         let check = move || {
             let verify = |evidence: Evidence| {
                 let verified =
-                    VerifiedEvidence::check(evidence, &network, &directory, &HybridSignatures)?;
+                    VerifiedEvidence::check(evidence, &network, &directory, &*signatures)?;
                 match *verified.evidence().domain() == peer {
                     true => Ok(verified),
                     false => Err(Refusal::new(Code::WrongDomain, format!("not said by {peer}"))),

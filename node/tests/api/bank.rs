@@ -161,6 +161,14 @@ impl Core for FakeCore {
         self.request(|request| Input::Order { request, order }).await
     }
 
+    async fn orders(&self, orders: Vec<SignedOrder>) -> Vec<Result<Answer, EngineError>> {
+        let mut answers = Vec::new();
+        for order in orders {
+            answers.push(self.order(order).await);
+        }
+        answers
+    }
+
     async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {
         let (order, plan) = (Box::new(self.verified(order)?), Box::new(plan));
         self.request(|request| Input::Pay { request, order, plan }).await

@@ -202,9 +202,11 @@ impl Bank {
         let indexer = Indexer::spawn(index.clone(), batches).unwrap();
         let reader = log.reader();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let shared: Log = Arc::new(reader.clone());
+        let recent = engine::RecentBatches::new();
+        let shared: Log = Arc::new(engine::RecentLog::new(recent.clone(), reader.clone()));
         let evidence = Arc::new(Evidences::new(shared, index.clone()));
         let running = engine::start(Parts {
+            recent,
             validator: opened.validator,
             log,
             signer: signer.clone(),

@@ -357,6 +357,10 @@ codes! {
     2351 ScenarioFailed "scenario went another way than its file says",
         "Read the story above; the network's folder is left for a look.";
     2352 BrokenOff "broken off by a signal", "Nothing of it is left running; start it again.";
+    2360 BadLoad "load does not hold together", "See the message, and `quadrille-testnet load --help`.";
+    2361 LoadStopped "load was broken off before it began", "Start it again.";
+    2362 LoadInDoubt "trades of the load are not known to have ended",
+        "Start the banks that are down, then see `quadrille-testnet assert --wait 120`.";
 
     2401 IndexFailed "index cannot be read or written",
         "Stop the node, delete its index folder and start it again: it is rebuilt from the log.";

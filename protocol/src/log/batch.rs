@@ -1,5 +1,7 @@
 //! Batches: what is made durable at once and sealed by one checkpoint.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -44,7 +46,7 @@ pub struct StoredBatch {
 /// A closed batch with its Merkle tree, from which frames and evidence are cut.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    stored: StoredBatch,
+    stored: Arc<StoredBatch>,
     salts: Vec<Salt>,
     tree: Tree,
     pages: Vec<(u32, FeedPage)>,
@@ -73,14 +75,15 @@ impl Batch {
             records_root: tree.root(),
         };
         let records = Bounded::new(records)?;
-        Self::with_tree(StoredBatch { checkpoint, entropy, records }, salts, tree)
+        Self::with_tree(Arc::new(StoredBatch { checkpoint, entropy, records }), salts, tree)
     }
 
     /// Opens a batch read back from the log, checking its records against its checkpoint.
     ///
     /// # Errors
     /// `Q-1105` when they do not belong together.
-    pub fn open(stored: StoredBatch) -> Result<Self, Refusal> {
+    pub fn open(stored: impl Into<Arc<StoredBatch>>) -> Result<Self, Refusal> {
+        let stored = stored.into();
         let (salts, tree) = tree_of(&stored.entropy, &stored.records);
         let same_count = usize::try_from(stored.checkpoint.count) == Ok(stored.records.len());
         if tree.root() != stored.checkpoint.records_root || !same_count {
@@ -89,7 +92,7 @@ impl Batch {
         Self::with_tree(stored, salts, tree)
     }
 
-    fn with_tree(stored: StoredBatch, salts: Vec<Salt>, tree: Tree) -> Result<Self, Refusal> {
+    fn with_tree(stored: Arc<StoredBatch>, salts: Vec<Salt>, tree: Tree) -> Result<Self, Refusal> {
         let mut pages = Vec::new();
         // Pages come last in a batch, so the search ends at the first record that is none.
         for (index, bytes) in stored.records.iter().enumerate().rev() {
@@ -108,6 +111,12 @@ impl Batch {
     #[must_use]
     pub fn stored(&self) -> &StoredBatch {
         &self.stored
+    }
+
+    /// The same, to keep without a copy.
+    #[must_use]
+    pub fn share(&self) -> Arc<StoredBatch> {
+        Arc::clone(&self.stored)
     }
 
     /// What is to be signed once the batch is durable.
@@ -201,7 +210,7 @@ impl Batch {
     /// The bytes to append to the log.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(&self.stored)
+        codec::encode(&*self.stored)
     }
 }
 
