@@ -206,8 +206,9 @@ impl Engine {
     /// See [`EngineError`].
     pub async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         let shared = self.shared.clone();
+        let bytes = order.order.len();
         let check = move || shared.verify_order(order);
-        let verified = self.shared.verifier.run(check).await?;
+        let verified = self.shared.verifier.run_sized(bytes, check).await?;
         self.request(Request::Order(Box::new(verified))).await
     }
 
@@ -396,6 +397,7 @@ fn kilobytes(input: &Input) -> u32 {
         | Input::Message { .. }
         | Input::Connected(_)
         | Input::Notice(_)
+        | Input::Notices(_)
         | Input::ReturnedEvidence(_)
         | Input::Shown(_)
         | Input::NeverDecided { .. } => 0,

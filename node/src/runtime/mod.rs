@@ -136,7 +136,7 @@ impl Core {
             },
             certificate: &|| setup.verified_certificate(now),
             signer: &**signer,
-            guard_apart: setup.config.guard_is_apart(),
+            guard_apart: setup.config.guard_is_apart() && signer.guard_is_certain(),
             now,
         };
         let opened = open::open(&mut log, &opening, &boundary)?;

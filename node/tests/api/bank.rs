@@ -75,7 +75,8 @@ impl Memory {
         let known = self.log.0.lock().unwrap().len();
         for stored in bank.log.iter().skip(known) {
             let (_, signature) = &bank.batches[&stored.checkpoint.height];
-            let sealed = SealedBatch { stored: stored.clone(), signature: Some(signature.clone()) };
+            let sealed =
+                SealedBatch { stored: stored.clone().into(), signature: Some(signature.clone()) };
             self.log.0.lock().unwrap().push(sealed.clone());
             self.index.apply(&sealed).unwrap();
         }

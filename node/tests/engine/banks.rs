@@ -22,7 +22,7 @@ use quadrille_node::payments::Opener;
 use quadrille_node::runtime::{
     AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
 };
-use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
+use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer, Syncing};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
@@ -175,7 +175,9 @@ impl Bank {
     }
 
     fn start(&mut self) {
-        let guard = GuardFile::open(self.guard.path(), &network(), &self.domain()).unwrap();
+        let guard =
+            GuardFile::open(self.guard.path(), &network(), &self.domain(), Syncing::EachNote)
+                .unwrap();
         let local = Arc::new(LocalSigner::new(&self.keys, guard).unwrap());
         let signer: Arc<dyn Signer> = local.clone();
         let disk = Arc::new(Breakable(self.broken.clone()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
+use super::bundle::{Bundle, Bundled};
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
 use super::evidence::{Evidence, RecordBytes};
 use super::feed::{FeedPage, Frame};
@@ -173,6 +174,23 @@ impl Batch {
             salt,
             record,
             path: Bounded::new(self.tree.prove(&[index]))?,
+        })
+    }
+
+    /// The records at these places, which rise, under one proof.
+    ///
+    /// # Errors
+    /// `Q-1105` when one is not there, `Q-1015` more than a bundle may have.
+    pub fn bundle(&self, places: &[u32], signature: &Signature) -> Result<Bundle, Refusal> {
+        let bundled = places.iter().map(|place| {
+            let found = self.record(*place).cloned().zip(self.salt(*place));
+            let none = || Refusal::new(Code::BadProof, format!("no record at {place}"));
+            found.map(|(record, salt)| Bundled { place: *place, salt, record }).ok_or_else(none)
+        });
+        Ok(Bundle {
+            checkpoint: self.signed(signature),
+            records: Bounded::new(bundled.collect::<Result<Vec<_>, _>>()?)?,
+            proof: Bounded::new(self.tree.prove(places))?,
         })
     }
 
