@@ -17,6 +17,7 @@ mod claims;
 pub mod command;
 mod fate;
 mod history;
+mod load;
 mod order;
 pub mod plan;
 pub mod read;

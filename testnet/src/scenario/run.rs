@@ -67,9 +67,10 @@ pub fn run(
 ) -> Result<Verdict, Refusal> {
     teller.say(&format!("\n== {}\n   {} (--seed {})\n", scenario.title, wish.file, wish.seed))?;
     let layout = Layout::new(wish.dir);
-    if layout.state().exists() {
-        let what = format!("{} holds one already", wish.dir.display());
-        return Err(Refusal::new(Code::OtherLocalNetwork, what));
+    // The whole folder is removed in the end, so nothing else may be in it.
+    if std::fs::read_dir(wish.dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        let what = format!("{} is not empty", wish.dir.display());
+        return Err(Refusal::new(Code::FileExists, what));
     }
     let held = bring_up(scenario, wish, layout, halt, teller)?;
     let begun = Instant::now();

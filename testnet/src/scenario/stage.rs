@@ -157,13 +157,19 @@ impl<'s> Stage<'s> {
 
     /// Has everybody stop waiting.
     pub fn halt(&self) {
-        let _ = self.halt.send(true);
+        self.halt.send_replace(true);
     }
 
     /// Whether everybody is to stop.
     #[must_use]
     pub fn is_halted(&self) -> bool {
         *self.halt.borrow()
+    }
+
+    /// What everything random is drawn from.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Waits for an answer, unless everybody is to stop.
@@ -294,6 +300,7 @@ impl<'s> Stage<'s> {
                 | Act::Restart(_)
                 | Act::Backup(_)
                 | Act::Restore { .. }
+                | Act::Load(_)
                 | Act::Check(_) => {}
             }
         }

@@ -10,7 +10,7 @@ use super::plan::{Act, Begins, Expect, OfferAct, PayAct, Step, StormAct, TakeAct
 use super::read::Cast;
 use super::source::{Field, Mistakes, Table};
 use super::words::{self, Money, Who};
-use super::{checks, order};
+use super::{checks, load, order};
 
 /// Most steps of a scenario.
 const STEPS: usize = 256;
@@ -138,6 +138,7 @@ const fn is_order(act: &Act) -> bool {
         | Act::Backup(_)
         | Act::Restore { .. }
         | Act::Storm(_)
+        | Act::Load(_)
         | Act::Check(_) => false,
     }
 }
@@ -205,6 +206,7 @@ fn act(
         "crash" => reader.crash(mistakes),
         "restore" => reader.restore(mistakes),
         "storm" => reader.storm(mistakes),
+        "load" => load::read(&mut reader, mistakes),
         "check" => checks::read(&mut reader, mistakes).map(Act::Check),
         _ => None,
     };
