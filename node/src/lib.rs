@@ -20,6 +20,7 @@ pub mod config;
 pub mod engine;
 pub mod enrol;
 pub mod evidence;
+pub mod faults;
 pub mod feeds;
 pub mod files;
 pub mod hooks;

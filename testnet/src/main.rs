@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use quadrille_testnet::load::command::LoadArgs;
 use quadrille_testnet::local::command::{EXIT_CODES, LocalCommand};
 use quadrille_testnet::local::demo::DemoArgs;
+use quadrille_testnet::local::faults::command::FaultArgs;
+use quadrille_testnet::local::faults::proxy::ProxyArgs;
 use quadrille_testnet::local::measure::MeasureArgs;
 use quadrille_testnet::local::tour::TourArgs;
 use quadrille_testnet::scenario::command::{NewArgs, RunArgs};
@@ -35,6 +37,11 @@ enum Command {
     NewScenario(NewArgs),
     /// Put a load of trades or payments on a network, and report how it bears it
     Load(LoadArgs),
+    /// Make faults in a running network, and end them: links, processes, clocks, disks
+    Fault(FaultArgs),
+    /// Stand between the processes of a local network; `up` starts it
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
     #[command(flatten)]
     Local(LocalCommand),
 }
@@ -48,6 +55,8 @@ fn main() -> ExitCode {
         Command::Run(args) => args.run(),
         Command::NewScenario(args) => args.run(),
         Command::Load(args) => args.run(),
+        Command::Fault(args) => args.run(),
+        Command::Proxy(args) => args.run(),
         Command::Local(command) => command.run(),
     }
 }

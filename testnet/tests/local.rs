@@ -94,19 +94,19 @@ fn a_network_comes_up_holds_together_loses_a_bank_and_goes_down() {
     let network = Network::new();
     let table = network.ok(&["up", "-n", "3", "--seed", "7"]);
     assert!(table.contains("bank-c.example") && table.contains("seed 7"), "{table}");
-    assert_eq!(network.states(), ["up"; 4]);
+    assert_eq!(network.states(), ["up"; 5]);
     let verdict = network.ok(&["assert", "--wait", "20"]);
     assert!(verdict.contains("conservation   holds"), "{verdict}");
     assert!(verdict.contains("3 banks, 6 assets"), "{verdict}");
     let before = network.rows();
 
     assert!(network.ok(&["kill", "bank-b"]).contains("dead"));
-    assert_eq!(network.states(), ["up", "up", "down", "up"]);
+    assert_eq!(network.states(), ["up", "up", "down", "up", "up"]);
     let (code, complaint) = network.fails(&["assert", "--wait", "1"]);
     assert_eq!(code, 3, "{complaint}");
     assert!(complaint.contains("bank-b does not run"), "{complaint}");
     network.ok(&["restart", "bank-b.example"]);
-    assert_eq!(network.states(), ["up"; 4]);
+    assert_eq!(network.states(), ["up"; 5]);
     let after = network.rows();
     for (then, now) in before.iter().zip(&after) {
         assert_eq!((&then["api"], &then["p2p"]), (&now["api"], &now["p2p"]), "ports are kept");
@@ -117,10 +117,10 @@ fn a_network_comes_up_holds_together_loses_a_bank_and_goes_down() {
     assert_eq!(network.rows(), after, "up on a network that is up changes nothing");
 
     let pids: Vec<u64> = after.iter().map(|row| row["pid"].as_u64().unwrap()).collect();
-    assert!(network.ok(&["down"]).contains("4 processes ended"));
+    assert!(network.ok(&["down"]).contains("5 processes ended"));
     assert!(pids.iter().all(|pid| !is_running(*pid)));
     assert!(network.ok(&["down"]).contains("0 processes ended"));
-    assert_eq!(network.states(), ["down"; 4]);
+    assert_eq!(network.states(), ["down"; 5]);
 
     network.ok(&["up", "-n", "3"]);
     network.ok(&["assert", "--wait", "20"]);
@@ -147,13 +147,13 @@ fn the_command_line_is_pointed_at_a_bank() {
     assert!(complaint.contains("there are bank-a, bank-b"), "{complaint}");
     let (_, complaint) = network.fails(&["up", "-n", "4"]);
     assert!(complaint.contains("Q-2328"), "{complaint}");
-    assert_eq!(network.states(), ["up"; 3], "a refused up ends nothing");
+    assert_eq!(network.states(), ["up"; 4], "a refused up ends nothing");
 }
 
 #[test]
 fn a_bank_that_does_not_start_shows_why() {
     let network = Network::new();
-    network.ok(&["up", "-n", "1"]);
+    network.ok(&["up", "-n", "1", "--direct"]);
     network.ok(&["down"]);
     let config = network.dir().join("nodes/bank-a/quadrille.toml");
     let text = fs::read_to_string(&config).unwrap();

@@ -69,6 +69,8 @@ scenarios! {
     an_initiator_that_dies_before_its_reveal_costs_nobody_anything: "initiator-dies-before-reveal",
     an_initiator_that_dies_after_its_reveal_settles: "initiator-dies-after-reveal",
     a_decider_that_dies_is_waited_for: "decider-dies",
+    a_partition_in_the_middle_leaves_one_end: "partition-between-locked-and-decided",
+    a_clock_that_is_a_minute_wrong_leaves_one_end: "clock-skew",
     without_credit_nothing_settles: "no-trust",
     of_competing_takers_the_better_one_settles: "competing-takers",
     a_payment_settles_over_a_correspondent: "path-payment",

@@ -36,7 +36,7 @@ mod positions;
 mod recovery;
 mod replace;
 mod run;
-mod span;
+pub mod span;
 mod statement;
 mod status;
 mod submit;

@@ -42,6 +42,7 @@ pub use recent::{RecentBatches, RecentLog, Sealed};
 pub use verify::Verifier;
 
 use crate::evidence::Evidences;
+use crate::faults;
 use crate::feeds::Feeds;
 use crate::index::Log;
 use crate::log_store::{LogStore, SealedBatch};
@@ -71,14 +72,15 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Time;
 }
 
-/// The machine's clock.
+/// The machine's clock, with the error that a test asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Time(since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        let millis = since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        Time(faults::shifted(millis))
     }
 }
 

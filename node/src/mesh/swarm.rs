@@ -57,7 +57,11 @@ impl Behaviour {
             .with_max_established(Some(config.connections))
             .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER));
         let about = identify::Config::new(format!("/quadrille/{network}/1"), keypair.public())
-            .with_agent_version(concat!("quadrille/", env!("CARGO_PKG_VERSION")).to_owned());
+            .with_agent_version(concat!("quadrille/", env!("CARGO_PKG_VERSION")).to_owned())
+            // Nobody is dialled at an address that its gateway record does not name, and where
+            // others reach us under other addresses, those we listen on are our own business.
+            .with_cache_size(0)
+            .with_hide_listen_addrs(!config.advertise.is_empty());
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             doorstep: doorstep::Behaviour::default(),

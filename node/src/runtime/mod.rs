@@ -43,10 +43,11 @@ use crate::engine::{
     self, Clock, End, Engine, Parts, RecentBatches, RecentLog, Running, SystemClock,
 };
 use crate::evidence::Evidences;
+use crate::faults;
 use crate::files::{self, Access};
 use crate::hooks::Hooks;
 use crate::index::{INDEX_QUEUE, Index, Indexer, Log};
-use crate::log_store::{LogStore, Snapshots};
+use crate::log_store::{self, LogStore, Snapshots};
 use crate::mesh::{Mesh, MeshHandle};
 use crate::payments::{Opener, PaymentParts, Payments};
 use crate::signer::Signer;
@@ -113,7 +114,7 @@ impl Core {
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Refusal> {
         let now = clock.now();
-        let (mut log, opening) = LogStore::open(&setup.config.dir)?;
+        let (mut log, opening) = LogStore::open_with(&setup.config.dir, log_options())?;
         if opening.torn_bytes > 0 {
             tracing::warn!(bytes = opening.torn_bytes, "a torn tail was cut off the log");
         }
@@ -173,6 +174,7 @@ impl Node {
     /// # Errors
     /// Whatever stands in the way, coded; nothing is left running.
     pub async fn start(setup: Setup, levels: Levels) -> Result<Self, Refusal> {
+        faults::arm()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let signer: Arc<dyn Signer> = Arc::new(setup.signer()?);
         let metrics = Arc::new(Metrics::new());
@@ -347,6 +349,10 @@ impl Node {
         self.engine.stop().await;
         saved.map(|height| tracing::info!(%height, "snapshot saved"))
     }
+}
+
+fn log_options() -> log_store::Options {
+    log_store::Options { disk: faults::disk(), ..log_store::Options::default() }
 }
 
 /// Hands publications to the mesh.

@@ -352,6 +352,15 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2340 NotProxied "links of this local network do not go through the proxy",
+        "Bring a network up without --direct.";
+    2341 BadFault "fault cannot be made like this", "See `quadrille-testnet fault --help`.";
+    2342 ProxyFailed "proxy of the local network does not do its work",
+        "See `quadrille-testnet logs proxy`; `quadrille-testnet up` starts it again.";
+    2343 NoFaultHooks "this build of the node can make no such fault",
+        "Use a debug build: cargo build -p quadrille-node, without --release.";
+    2344 NoSuchFault "no such fault is in force", "See `quadrille-testnet status`.";
+    2345 NotRunning "process does not run", "Start it with `quadrille-testnet restart`.";
     2350 BadScenario "scenario file is not as documented",
         "Correct the lines that are named; testnet/scenarios/README.md documents every key.";
     2351 ScenarioFailed "scenario went another way than its file says",

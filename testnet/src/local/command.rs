@@ -12,7 +12,8 @@ use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
 
 use super::audit::{self, Report, Rule};
-use super::layout::{BOOTSTRAP, Layout};
+use super::faults::{self, InForce};
+use super::layout::{BOOTSTRAP, Layout, PROXY};
 use super::process::{self, Process};
 use super::start;
 use super::state::{self, BANKS, Bank, Held, State};
@@ -56,7 +57,8 @@ other.
 
 Examples:
   quadrille-testnet up -n 3
-  quadrille-testnet up -n 16 --dir /tmp/sixteen --seed 7 --suite 2")]
+  quadrille-testnet up -n 16 --dir /tmp/sixteen --seed 7 --suite 2
+  quadrille-testnet up -n 3 --direct            # no proxy between the banks, no faults of links")]
     Up(Up),
     /// Show every process
     #[command(
@@ -83,7 +85,7 @@ Examples:
     #[command(after_help = "Examples:\n  quadrille-testnet logs bank-a -n 100\n  \
             quadrille-testnet logs bootstrap -f")]
     Logs {
-        /// The bank, or `bootstrap`
+        /// The bank, `bootstrap` or `proxy`
         name: String,
         #[command(flatten)]
         folder: Folder,
@@ -155,6 +157,9 @@ pub struct Up {
     /// Leave what runs running when something does not start
     #[arg(long)]
     keep_going: bool,
+    /// Have the links go from bank to bank, without the proxy that faults of links need
+    #[arg(long)]
+    direct: bool,
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -237,6 +242,7 @@ impl Default for Progress {
 fn run_up(arguments: &Up) -> Result<(), Refusal> {
     let suite = Suite::from_number(arguments.suite)?;
     let plan = Plan::of(arguments.nodes, arguments.seed, suite)?;
+    let plan = Plan { direct: arguments.direct, ..plan };
     let progress = Progress::new();
     let mut say = |what: &str| progress.say(what);
     match up::up(arguments.folder.layout(), &plan, &mut say) {
@@ -279,10 +285,13 @@ struct Row<'a> {
     p2p: Option<&'a str>,
     pid: Option<u32>,
     state: &'static str,
+    faults: Vec<&'a InForce>,
 }
 
-fn rows(state: &State) -> Vec<Row<'_>> {
+fn rows<'a>(state: &'a State, known: &'a [InForce]) -> Vec<Row<'a>> {
     let peer = &state.bootstrap;
+    let of =
+        |name: &str| known.iter().filter(|found| found.fault.names().contains(&name)).collect();
     let bootstrap = Row {
         name: BOOTSTRAP,
         domain: "bootstrap.example",
@@ -290,7 +299,18 @@ fn rows(state: &State) -> Vec<Row<'_>> {
         p2p: peer.p2p.as_ref().map(|address| address.as_str()),
         pid: pid(peer.process.as_ref()),
         state: standing(peer.process.as_ref()),
+        faults: of(BOOTSTRAP),
     };
+    let process = state.proxy.process.as_ref();
+    let proxy = (!state.direct || process.is_some()).then(|| Row {
+        name: PROXY,
+        domain: "-",
+        api: None,
+        p2p: None,
+        pid: pid(process),
+        state: standing(process),
+        faults: Vec::new(),
+    });
     let bank = |bank: &'_ Bank| -> (Option<String>, Option<u32>, &'static str) {
         let process = bank.process.as_ref();
         (bank.api.map(|api| format!("http://{api}")), pid(process), standing(process))
@@ -298,9 +318,10 @@ fn rows(state: &State) -> Vec<Row<'_>> {
     let banks = state.banks.iter().map(|known| {
         let (api, pid, state) = bank(known);
         let p2p = known.p2p.as_ref().map(|address| address.as_str());
-        Row { name: &known.name, domain: known.domain.as_str(), api, p2p, pid, state }
+        let (name, domain, faults) = (&known.name, known.domain.as_str(), of(&known.name));
+        Row { name, domain, api, p2p, pid, state, faults }
     });
-    std::iter::once(bootstrap).chain(banks).collect()
+    std::iter::once(bootstrap).chain(banks).chain(proxy).collect()
 }
 
 fn pid(process: Option<&Process>) -> Option<u32> {
@@ -318,11 +339,16 @@ fn standing(process: Option<&Process>) -> &'static str {
 /// The processes of a network, in columns.
 #[must_use]
 pub fn table(state: &State) -> String {
+    table_with(state, &[])
+}
+
+/// The same, with the faults in force.
+fn table_with(state: &State, known: &[InForce]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["NAME", "DOMAIN", "API", "P2P", "PID", "STATE"]);
-    for row in rows(state) {
+    table.set_header(["NAME", "DOMAIN", "API", "P2P", "PID", "STATE", "FAULTS"]);
+    for row in rows(state, known) {
         let none = || "-".to_owned();
         // The peer's identifier makes the column too wide to read; -o json has it.
         let p2p = row.p2p.map(|text| text.split("/p2p/").next().unwrap_or(text).to_owned());
@@ -333,6 +359,7 @@ pub fn table(state: &State) -> String {
             p2p.unwrap_or_else(none),
             row.pid.map_or_else(none, |pid| pid.to_string()),
             row.state.to_owned(),
+            row.faults.iter().map(|found| found.fault.kind()).collect::<Vec<_>>().join(" "),
         ]);
     }
     format!("{}\n", table.trim_fmt())
@@ -340,9 +367,15 @@ pub fn table(state: &State) -> String {
 
 fn status(layout: &Layout, output: Output) -> Result<(), Refusal> {
     let state = state::load(layout)?;
+    let known = faults::in_force(layout)?;
     match output {
-        Output::Table => print(&table(&state)),
-        Output::Json => print(&json(&rows(&state))?),
+        Output::Table => {
+            let now = up::now()?;
+            let lines =
+                known.iter().map(|found| format!("{}\n", faults::command::line(found, now)));
+            print(&format!("{}{}", table_with(&state, &known), lines.collect::<String>()))
+        }
+        Output::Json => print(&json(&rows(&state, &known))?),
     }
 }
 
@@ -375,7 +408,10 @@ fn quoted(path: &Path) -> String {
 
 fn logs(layout: &Layout, name: &str, follow: bool, lines: usize) -> Result<(), Refusal> {
     let state = state::load(layout)?;
-    let name = if name == BOOTSTRAP { BOOTSTRAP } else { &state.bank(name)?.name };
+    let name = match name {
+        BOOTSTRAP | PROXY => name,
+        bank => &state.bank(bank)?.name,
+    };
     let path = layout.log(name);
     let mut shown: String = String::new();
     for line in process::tail(&path, lines)? {

@@ -11,12 +11,16 @@
 //! DIR/tokens/NAME           an operator's token for its HTTP interface (0600)
 //! DIR/logs/NAME.log         what its process writes
 //! DIR/evidence/             what the demo exports
+//! DIR/faults/               the proxy's control socket, what is in force, and for each bank
+//!                           what its process is told; see `faults`
 //! ```
 
 use std::path::{Path, PathBuf};
 
 /// The name of the bootstrap peer among the processes.
 pub const BOOTSTRAP: &str = "bootstrap";
+/// The name of the proxy among the processes.
+pub const PROXY: &str = "proxy";
 
 /// The paths of a local network.
 #[derive(Debug, Clone)]
@@ -101,6 +105,36 @@ impl Layout {
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// What has to do with faults.
+    #[must_use]
+    pub fn faults(&self) -> PathBuf {
+        self.root.join("faults")
+    }
+
+    /// What the proxy is asked through.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.faults().join("control")
+    }
+
+    /// The faults that are in force.
+    #[must_use]
+    pub fn in_force(&self) -> PathBuf {
+        self.faults().join("in-force.json")
+    }
+
+    /// Where the proxy says where it listens, once it does.
+    #[must_use]
+    pub fn fronts(&self) -> PathBuf {
+        self.faults().join("fronts.json")
+    }
+
+    /// The folder in which a bank's process is told of its faults.
+    #[must_use]
+    pub fn faults_of(&self, name: &str) -> PathBuf {
+        self.faults().join("of").join(name)
     }
 
     /// Exported evidence.

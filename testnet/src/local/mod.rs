@@ -9,6 +9,7 @@ pub mod audit;
 pub mod clients;
 pub mod command;
 pub mod demo;
+pub mod faults;
 pub mod fund;
 pub mod layout;
 pub mod means;

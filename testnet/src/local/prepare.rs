@@ -5,6 +5,7 @@
 //! has run yet.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -136,7 +137,7 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn make(&self, bank: &Bank) -> Result<(), Refusal> {
         let name = &bank.name;
-        let config = self.config(name)?;
+        let config = self.config(bank)?;
         let data = config.layout();
         for folder in [data.dir(), &data.identity(), &config.guard_dir()] {
             files::private_folder(folder)?;
@@ -156,7 +157,8 @@ impl Maker<'_> {
         self.customers(bank)
     }
 
-    fn config(&self, name: &str) -> Result<Config, Refusal> {
+    fn config(&self, bank: &Bank) -> Result<Config, Refusal> {
+        let name = &bank.name;
         let absolute = |path: &Path| {
             std::path::absolute(path).map_err(|error| files::cannot_read(path, &error))
         };
@@ -167,6 +169,8 @@ impl Maker<'_> {
         config.hooks.allow_private = true;
         DENY_LIST.clone_into(&mut config.compliance.deny_list);
         config.mesh.listen = vec![ANY_ADDRESS.parse()?];
+        // Others know where the proxy stands for the bank, and nothing else.
+        config.mesh.external = bank.front.map(mesh_address).transpose()?.into_iter().collect();
         config.settlement.life_ms = self.papers.timing.life_ms;
         config.settlement.reveal_margin_ms = self.papers.timing.reveal_margin_ms;
         config.check()?;
@@ -244,6 +248,39 @@ pub fn without_peer(address: &Address) -> Result<Address, Refusal> {
     text.split_once("/p2p/").map_or(text, |(before, _)| before).parse()
 }
 
+/// A socket's address as the mesh writes it.
+///
+/// # Errors
+/// `Q-1212`, which such an address rules out.
+pub fn mesh_address(at: SocketAddr) -> Result<Address, Refusal> {
+    let kind = if at.is_ipv4() { "ip4" } else { "ip6" };
+    format!("/{kind}/{}/tcp/{}", at.ip(), at.port()).parse()
+}
+
+/// The address `known`, with its peer's identifier, as it is reached at `front`.
+///
+/// # Errors
+/// `Q-1212`.
+pub fn fronted(known: &Address, front: Option<SocketAddr>) -> Result<Address, Refusal> {
+    let Some(front) = front else { return Ok(known.clone()) };
+    let at = mesh_address(front)?;
+    match known.as_str().split_once("/p2p/") {
+        Some((_, peer)) => format!("{at}/p2p/{peer}").parse(),
+        None => Ok(at),
+    }
+}
+
+/// The socket's address of a mesh address; `None` for another kind.
+#[must_use]
+pub fn socket_address(address: &Address) -> Option<SocketAddr> {
+    let mut parts = address.as_str().split('/').skip(1);
+    let (kind, ip, tcp, port) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if !matches!(kind, "ip4" | "ip6") || tcp != "tcp" {
+        return None;
+    }
+    Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+}
+
 fn write_config(config: &Config) -> Result<(), Refusal> {
     let text = config::template(config);
     files::replace(&config.layout().config(), text.as_bytes(), Access::Public)
@@ -252,4 +289,21 @@ fn write_config(config: &Config) -> Result<(), Refusal> {
 /// A thread that panicked while it held the lock has failed the run already.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_reached_at_its_front_under_its_own_identifier() {
+        let peer = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        let known: Address = format!("/ip4/127.0.0.1/tcp/4001/p2p/{peer}").parse().unwrap();
+        let front = "127.0.0.1:5001".parse().unwrap();
+        let expected = format!("/ip4/127.0.0.1/tcp/5001/p2p/{peer}");
+        assert_eq!(fronted(&known, Some(front)).unwrap().as_str(), expected);
+        assert_eq!(fronted(&known, None).unwrap(), known);
+        assert_eq!(socket_address(&known), Some("127.0.0.1:4001".parse().unwrap()));
+        assert_eq!(socket_address(&"/dns/a.example/tcp/1".parse().unwrap()), None);
+    }
 }

@@ -83,11 +83,26 @@ impl Process {
         }
     }
 
+    /// Has it stand still. Returns whether it was there to be told.
+    #[must_use]
+    pub fn pause(&self) -> bool {
+        self.signal(Signal::STOP)
+    }
+
+    /// Has it go on. Returns whether it was there to be told.
+    pub fn resume(&self) -> bool {
+        self.signal(Signal::CONT)
+    }
+
     /// Asks it to end, and kills it when it has not after `patience`. Returns whether it ended
-    /// by itself.
+    /// by itself. One that stands still is let go on, or it would not hear.
     #[must_use]
     pub fn stop(&self, patience: Duration) -> bool {
-        if !self.signal(Signal::TERM) || self.await_end(patience) {
+        if !self.signal(Signal::TERM) {
+            return true;
+        }
+        self.resume();
+        if self.await_end(patience) {
             return true;
         }
         self.kill();
@@ -263,6 +278,16 @@ mod tests {
         let killed = start_sleep(folder.path(), "600");
         killed.kill();
         assert!(!killed.is_alive());
+    }
+
+    #[test]
+    fn a_process_that_stands_still_is_alive_and_ends_when_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = start_sleep(folder.path(), "600");
+        assert!(process.pause());
+        assert!(process.is_alive());
+        assert!(process.stop(Duration::from_secs(10)), "it is let go on for that");
+        assert!(!process.pause() && !process.resume(), "nobody is there");
     }
 
     #[test]

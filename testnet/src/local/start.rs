@@ -19,7 +19,8 @@ use quadrille_protocol::identity::Address;
 use quadrille_protocol::refuse;
 
 use super::clients;
-use super::layout::BOOTSTRAP;
+use super::faults;
+use super::layout::{BOOTSTRAP, PROXY};
 use super::prepare;
 use super::process::{self, Process};
 use super::state::Held;
@@ -29,7 +30,7 @@ pub const READY: Duration = Duration::from_secs(60);
 /// How long a process may take to end when it is asked to: its open settlements get some time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at a process that starts.
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// Longest wait for one answer about readiness.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Lines of a log that are shown when its process did not start.
@@ -38,16 +39,19 @@ const LAST_LINES: usize = 20;
 const PASSPHRASE_FILE: &str = "QUADRILLE_PASSPHRASE_FILE";
 /// Names the moment at which a debug build kills itself.
 const CRASH_POINT: &str = "QUADRILLE_CRASH_POINT";
+/// Names the folder in which a debug build is told of faults.
+const FAULTS_DIR: &str = "QUADRILLE_FAULTS_DIR";
 const ANY_ADDRESS: &str = "/ip4/127.0.0.1/tcp/0";
 
-/// Starts the bootstrap peer unless it runs, and returns its address.
+/// Starts the bootstrap peer unless it runs, and returns the address at which it is dialled.
 ///
 /// # Errors
 /// `Q-2324` it did not become ready; `Q-2325` its program is missing.
 pub fn bootstrap(held: &mut Held) -> Result<Address, Refusal> {
+    let front = held.state.bootstrap.front;
     let running = held.state.bootstrap.process.as_ref().is_some_and(Process::is_alive);
     if let (true, Some(address)) = (running, &held.state.bootstrap.p2p) {
-        return Ok(address.clone());
+        return prepare::fronted(address, front);
     }
     let layout = held.layout.clone();
     let listen = match &held.state.bootstrap.p2p {
@@ -58,13 +62,12 @@ pub fn bootstrap(held: &mut Held) -> Result<Address, Refusal> {
     forget(&endpoints);
     let program = process::program("quadrille-bootstrap")?;
     let dir = layout.network_dir();
-    let arguments: [&OsStr; 5] = [
-        "--dir".as_ref(),
-        dir.as_ref(),
-        "serve".as_ref(),
-        "--listen".as_ref(),
-        listen.as_str().as_ref(),
-    ];
+    let advertise = front.map(prepare::mesh_address).transpose()?;
+    let mut arguments: Vec<&OsStr> = vec!["--dir".as_ref(), dir.as_ref(), "serve".as_ref()];
+    arguments.extend(["--listen".as_ref(), OsStr::new(listen.as_str())]);
+    if let Some(address) = &advertise {
+        arguments.extend(["--advertise".as_ref(), OsStr::new(address.as_str())]);
+    }
     let log = layout.log(BOOTSTRAP);
     let passphrase = layout.passphrase();
     let settings = [(PASSPHRASE_FILE, passphrase.as_ref())];
@@ -77,7 +80,7 @@ pub fn bootstrap(held: &mut Held) -> Result<Address, Refusal> {
     };
     held.state.bootstrap.p2p = Some(address.clone());
     held.save()?;
-    Ok(address)
+    prepare::fronted(&address, front)
 }
 
 /// Starts those of the named banks that do not run, all at once, and waits until each is ready.
@@ -92,11 +95,10 @@ pub fn banks(
     crash_point: Option<&str>,
     mut begun: impl FnMut(&str),
 ) -> Result<(), Refusal> {
+    faults::start::proxy_of_links(held)?;
     let layout = held.layout.clone();
     let program = process::program("quadrille")?;
     let passphrase = layout.passphrase();
-    let mut settings: Vec<(&str, &OsStr)> = vec![(PASSPHRASE_FILE, passphrase.as_ref())];
-    settings.extend(crash_point.map(|point| (CRASH_POINT, OsStr::new(point))));
     let mut starting = BTreeMap::new();
     for name in names {
         let bank = held.state.bank_mut(name)?;
@@ -106,6 +108,10 @@ pub fn banks(
         let (name, dir) = (bank.name.clone(), layout.node(&bank.name));
         forget(&config::Layout::new(&dir).endpoints());
         let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
+        let told = faults::start::folder_of(&layout, &name)?;
+        let mut settings: Vec<(&str, &OsStr)> = vec![(PASSPHRASE_FILE, passphrase.as_ref())];
+        settings.push((FAULTS_DIR, told.as_ref()));
+        settings.extend(crash_point.map(|point| (CRASH_POINT, OsStr::new(point))));
         let started = process::start(&program, &arguments, &settings, &layout.log(&name))?;
         bank.process = Some(started.clone());
         held.save()?;
@@ -128,6 +134,7 @@ pub fn banks(
         await_ready(held, name, started)?;
         begun(name);
     }
+    faults::came_back(held, names);
     Ok(())
 }
 
@@ -177,12 +184,12 @@ async fn ready(client: &Client) -> Result<(), ClientError> {
     client.ready().await
 }
 
-fn check_alive(name: &str, process: &Process, log: &Path) -> Result<(), Refusal> {
+pub(super) fn check_alive(name: &str, process: &Process, log: &Path) -> Result<(), Refusal> {
     if process.is_alive() { Ok(()) } else { Err(not_ready(name, "its process ended", log)) }
 }
 
 /// The refusal with the last lines of the log in it.
-fn not_ready(name: &str, what: &str, log: &Path) -> Refusal {
+pub(super) fn not_ready(name: &str, what: &str, log: &Path) -> Refusal {
     let lines = process::tail(log, LAST_LINES).unwrap_or_default();
     let shown = if lines.is_empty() {
         format!("nothing in {}", log.display())
@@ -204,10 +211,12 @@ fn forget(endpoints: &Path) {
 /// # Errors
 /// `Q-2205` when the state cannot be written.
 pub fn down(held: &mut Held) -> Result<Vec<String>, Refusal> {
+    // So that banks can end what is open between them.
+    faults::end_all(&held.layout);
     let banks: Vec<(String, Process)> = held
         .state
         .processes()
-        .filter(|(name, _)| *name != BOOTSTRAP)
+        .filter(|(name, _)| ![BOOTSTRAP, PROXY].contains(name))
         .map(|(name, process)| (name.to_owned(), process.clone()))
         .collect();
     let mut killed: Vec<String> = Vec::new();
@@ -227,7 +236,13 @@ pub fn down(held: &mut Held) -> Result<Vec<String>, Refusal> {
     {
         killed.push(BOOTSTRAP.to_owned());
     }
+    if let Some(process) = &held.state.proxy.process
+        && !process.stop(PATIENCE)
+    {
+        killed.push(PROXY.to_owned());
+    }
     held.state.bootstrap.process = None;
+    held.state.proxy.process = None;
     for bank in &mut held.state.banks {
         bank.process = None;
     }

@@ -14,7 +14,7 @@ use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Domain, Network};
 use serde::{Deserialize, Serialize};
 
-use super::layout::{BOOTSTRAP, Layout};
+use super::layout::{BOOTSTRAP, Layout, PROXY};
 use super::process::Process;
 
 /// Most banks of one local network.
@@ -37,6 +37,9 @@ pub struct Bank {
     pub api: Option<SocketAddr>,
     /// Its mesh address with its peer identifier, once it has run; kept over restarts.
     pub p2p: Option<Address>,
+    /// Where the proxy stands for it, once that has run; the only mesh address others know.
+    #[serde(default)]
+    pub front: Option<SocketAddr>,
     /// Its process, while it should run.
     pub process: Option<Process>,
 }
@@ -46,6 +49,16 @@ pub struct Bank {
 pub struct BootstrapPeer {
     /// Its mesh address with its peer identifier, once it has run; kept over restarts.
     pub p2p: Option<Address>,
+    /// Where the proxy stands for it, once that has run; the only mesh address others know.
+    #[serde(default)]
+    pub front: Option<SocketAddr>,
+    /// Its process, while it should run.
+    pub process: Option<Process>,
+}
+
+/// The process that stands between the others and keeps the faults; see `faults`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Proxy {
     /// Its process, while it should run.
     pub process: Option<Process>,
 }
@@ -65,6 +78,12 @@ pub struct State {
     pub prepared: bool,
     /// Whether assets, customers and credit limits are there.
     pub funded: bool,
+    /// Whether the links go from process to process, without the proxy between them.
+    #[serde(default = "always")]
+    pub direct: bool,
+    /// The proxy.
+    #[serde(default)]
+    pub proxy: Proxy,
     /// The bootstrap peer.
     pub bootstrap: BootstrapPeer,
     /// The banks.
@@ -77,7 +96,8 @@ impl State {
     pub fn new(network: Network, seed: u64, suite: Suite, banks: Vec<Bank>) -> Self {
         let bootstrap = BootstrapPeer::default();
         let (version, prepared, funded) = (VERSION, false, false);
-        Self { version, network, seed, suite, prepared, funded, bootstrap, banks }
+        let (direct, proxy) = (false, Proxy::default());
+        Self { version, network, seed, suite, prepared, funded, direct, proxy, bootstrap, banks }
     }
 
     /// The bank of this name (`bank-a` or `bank-a.example`).
@@ -111,8 +131,14 @@ impl State {
             .banks
             .iter()
             .filter_map(|bank| bank.process.as_ref().map(|process| (bank.name.as_str(), process)));
-        bootstrap.chain(banks)
+        let proxy = self.proxy.process.iter().map(|process| (PROXY, process));
+        bootstrap.chain(banks).chain(proxy)
     }
+}
+
+/// A network from before there was a proxy has none.
+const fn always() -> bool {
+    true
 }
 
 impl Bank {

@@ -1,7 +1,8 @@
 //! Bringing a whole local network up.
 //!
 //! ```text
-//!   authority's files -> bootstrap peer -> banks' files -> banks -> assets, customers, credit
+//!   authority's files -> proxy -> bootstrap peer -> banks' files -> banks -> assets, customers,
+//!   credit
 //! ```
 //!
 //! Invariant: it can be done again after it was broken off anywhere, and on a network that is
@@ -17,6 +18,7 @@ use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Domain, Time};
 
 use super::clients;
+use super::faults;
 use super::fund;
 use super::layout::Layout;
 use super::means::Means;
@@ -43,6 +45,8 @@ pub struct Plan {
     pub suite: Suite,
     /// How settlements are timed.
     pub timing: Timing,
+    /// Whether the links go from process to process, without the proxy between them.
+    pub direct: bool,
     /// What it has to trade with; the usual when it is left out.
     pub means: Option<Means>,
 }
@@ -57,18 +61,23 @@ impl Plan {
             refuse!(TooMany, "{count} banks, at most {BANKS}");
         }
         let banks = (0..count).map(|index| (format!("bank-{}", letters(index)), true)).collect();
-        Ok(Self { banks, seed, suite, timing: Timing::default(), means: None })
+        let timing = Timing::default();
+        Ok(Self { banks, seed, suite, timing, direct: false, means: None })
     }
 
-    fn first_state(&self) -> Result<State, Refusal> {
+    /// The network of this plan before anything of it runs.
+    pub(super) fn first_state(&self) -> Result<State, Refusal> {
         let bank = |(name, trusted): &(String, bool)| -> Result<Bank, Refusal> {
             let domain: Domain = format!("{name}.example").parse()?;
             let (name, trusted) = (name.clone(), *trusted);
-            Ok(Bank { name, domain, trusted, api: None, p2p: None, process: None })
+            let (api, p2p, front, process) = (None, None, None, None);
+            Ok(Bank { name, domain, trusted, api, p2p, front, process })
         };
         let banks = self.banks.iter().map(bank).collect::<Result<_, _>>()?;
         let seed = self.seed.unwrap_or_else(rand::random);
-        Ok(State::new("local".parse()?, seed, self.suite, banks))
+        let mut state = State::new("local".parse()?, seed, self.suite, banks);
+        state.direct = self.direct;
+        Ok(state)
     }
 
     fn check(&self, state: &State) -> Result<(), Refusal> {
@@ -86,6 +95,9 @@ impl Plan {
             && seed != state.seed
         {
             refuse!(OtherLocalNetwork, "its seed is {}", state.seed);
+        }
+        if self.direct && !state.direct {
+            refuse!(OtherLocalNetwork, "its links go through the proxy");
         }
         Ok(())
     }
@@ -146,6 +158,7 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
         say("founding the network: authority and bootstrap peer");
         prepare::authority(&layout, &held.state, now()?)?
     };
+    faults::start::proxy_of_links(held)?;
     let bootstrap = start::bootstrap(held)?;
     if !prepared {
         say(&format!("making keys and papers of {} banks", held.state.banks.len()));
@@ -251,5 +264,9 @@ mod tests {
         for other in others {
             assert_eq!(other.check(&state).unwrap_err().code, Code::OtherLocalNetwork);
         }
+        let direct = Plan { direct: true, ..Plan::of(3, Some(7), suite).unwrap() };
+        assert_eq!(direct.check(&state).unwrap_err().code, Code::OtherLocalNetwork);
+        let state = direct.first_state().unwrap();
+        Plan::of(3, Some(7), suite).unwrap().check(&state).unwrap();
     }
 }

@@ -17,9 +17,10 @@ use rand_chacha::ChaCha8Rng;
 use super::banks;
 use super::claims;
 use super::fate::{self, Fate};
+use super::fault;
 use super::history::{lock, short};
 use super::load;
-use super::plan::{Act, Expect, OfferAct, PayAct, Step, StormAct, TakeAct};
+use super::plan::{Act, Expect, Heal, OfferAct, PayAct, Step, StormAct, TakeAct};
 use super::stage::{Done, Stage, Trouble};
 use super::words::{Money, Who, show_units};
 use crate::local::up::now;
@@ -147,6 +148,8 @@ fn begin(stage: &Stage<'_>, step: &Step, random: &mut ChaCha8Rng) -> Result<Done
         }
         Act::Storm(act) => storm(stage, step, act, random),
         Act::Load(act) => load::act(stage, act, what),
+        Act::Fault { fault, span } => fault::make(stage, fault, *span, what),
+        Act::Heal(heal) => fault::heal(stage, heal),
         Act::Check(check) => {
             let seen = claims::check(stage, step, check)?;
             Ok(Done { what: seen.0, evidence: seen.1, ..Done::default() })
@@ -193,6 +196,9 @@ pub fn describe(stage: &Stage<'_>, step: &Step) -> String {
         }
         Act::Storm(act) => format!("{} offers by {} holders", act.offers, act.by.len()),
         Act::Load(act) => load::describe(act),
+        Act::Fault { fault, span } => fault::describe(fault, *span),
+        Act::Heal(Heal::All) => "every fault ends".to_owned(),
+        Act::Heal(Heal::Step(step)) => format!("the fault of {} ends", named(step)),
         Act::Check(_) => "it is looked whether it is so".to_owned(),
     }
 }

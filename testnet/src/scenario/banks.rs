@@ -17,6 +17,7 @@ use quadrille_protocol::log::Evidence;
 use quadrille_protocol::types::Domain;
 
 use super::stage::{Stage, Trouble};
+use crate::local::faults;
 use crate::local::process;
 use crate::local::start;
 use crate::local::state::Held;
@@ -27,6 +28,8 @@ const ROWS: usize = 10_000;
 const MEET: Duration = Duration::from_secs(15);
 /// Names the file with the passphrase to a process.
 const PASSPHRASE_FILE: &str = "QUADRILLE_PASSPHRASE_FILE";
+/// Names the folder in which a debug build is told of faults.
+const FAULTS_DIR: &str = "QUADRILLE_FAULTS_DIR";
 
 /// Kills a bank as a power cut would.
 ///
@@ -163,7 +166,8 @@ fn start_unready(held: &mut Held, bank: &str) -> Result<(), Refusal> {
     let layout = held.layout.clone();
     let (dir, passphrase) = (layout.node(bank), layout.passphrase());
     let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
-    let settings = [(PASSPHRASE_FILE, passphrase.as_ref())];
+    let told = faults::start::folder_of(&layout, bank)?;
+    let settings = [(PASSPHRASE_FILE, passphrase.as_ref()), (FAULTS_DIR, told.as_ref())];
     let program = process::program("quadrille")?;
     let started = process::start(&program, &arguments, &settings, &layout.log(bank))?;
     held.state.bank_mut(bank)?.process = Some(started);

@@ -16,6 +16,7 @@ mod checks;
 mod claims;
 pub mod command;
 mod fate;
+mod fault;
 mod history;
 mod load;
 mod order;

@@ -8,6 +8,7 @@ use quadrille_protocol::types::{Amount, Uai};
 
 use super::words::{Happening, Money, Spread, Who};
 use crate::load::LoadPlan;
+use crate::local::faults::Fault;
 use crate::local::means::Means;
 use crate::local::prepare::Timing;
 
@@ -151,8 +152,26 @@ pub enum Act {
     Storm(StormAct),
     /// A load of trades or payments.
     Load(LoadAct),
+    /// Something goes wrong.
+    Fault {
+        /// What.
+        fault: Fault,
+        /// For how long; until it is healed when nothing is said.
+        span: Option<Duration>,
+    },
+    /// Faults end.
+    Heal(Heal),
     /// Something is looked at.
     Check(Check),
+}
+
+/// Which faults end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heal {
+    /// All that are in force.
+    All,
+    /// The one that a step has made.
+    Step(usize),
 }
 
 /// An offer.

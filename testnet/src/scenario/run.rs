@@ -20,7 +20,8 @@ use tokio::sync::watch;
 
 use super::acts;
 use super::banks;
-use super::plan::{Scenario, Step};
+use super::fault;
+use super::plan::{Heal, Scenario, Step};
 use super::stage::{Done, Stage, Trouble};
 use super::story::{Failure, Teller, Verdict};
 use super::words::Happening;
@@ -135,6 +136,7 @@ fn bring_up(
         seed: Some(wish.seed),
         suite: scenario.suite,
         timing: scenario.timing,
+        direct: false,
         means: Some(scenario.means.clone()),
     };
     let mut say = |what: &str| {
@@ -211,6 +213,7 @@ fn steps(stage: &Stage<'_>, teller: &Teller) -> Result<(), Failed> {
                     });
                 }
             }
+            fault::keep(stage);
             match news.recv_timeout(LOOK) {
                 Ok(News::Ended(index, result)) => {
                     let Some(step) = all.get(index) else { continue };
@@ -348,8 +351,12 @@ fn await_condition(stage: &Stage<'_>, step: &Step, since: u64) -> Result<(), Tro
     })
 }
 
-/// Starts what does not run.
+/// Heals every fault and starts what does not run.
 fn mend(stage: &Stage<'_>, teller: &Teller) -> Result<(), Trouble> {
+    if fault::is_any(stage)? {
+        let healed = fault::heal(stage, &Heal::All)?;
+        teller.tell("the end", &healed.what, None)?;
+    }
     let back = banks::start_all(stage)?;
     if !back.is_empty() {
         teller.tell("the end", &format!("{} started again", back.join(", ")), None)?;

@@ -20,6 +20,7 @@ use super::history::{History, lock};
 use super::plan::{Act, Scenario, Step};
 use super::words::Who;
 use crate::local::clients;
+use crate::local::faults::FaultId;
 use crate::local::layout::Layout;
 use crate::local::state::Held;
 use crate::local::trader::Trader;
@@ -73,6 +74,8 @@ pub struct Done {
     pub refused: Option<Refusal>,
     /// Where it has put a copy.
     pub copy: Option<PathBuf>,
+    /// The fault that it has made.
+    pub fault: Option<FaultId>,
 }
 
 /// The running network.
@@ -139,6 +142,11 @@ impl<'s> Stage<'s> {
     /// The network, to be changed.
     pub fn held(&self) -> MutexGuard<'_, Held> {
         lock(&self.held)
+    }
+
+    /// The network, to be changed, unless somebody holds it now.
+    pub fn held_if_free(&self) -> Option<MutexGuard<'_, Held>> {
+        self.held.try_lock().ok()
     }
 
     /// The network again, once nobody acts in it.
@@ -301,6 +309,8 @@ impl<'s> Stage<'s> {
                 | Act::Backup(_)
                 | Act::Restore { .. }
                 | Act::Load(_)
+                | Act::Fault { .. }
+                | Act::Heal(_)
                 | Act::Check(_) => {}
             }
         }

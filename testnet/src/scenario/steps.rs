@@ -10,7 +10,7 @@ use super::plan::{Act, Begins, Expect, OfferAct, PayAct, Step, StormAct, TakeAct
 use super::read::Cast;
 use super::source::{Field, Mistakes, Table};
 use super::words::{self, Money, Who};
-use super::{checks, load, order};
+use super::{checks, fault, load, order};
 
 /// Most steps of a scenario.
 const STEPS: usize = 256;
@@ -95,9 +95,16 @@ fn step(
     let begins = begins(index, &mut table, cast, mistakes);
     let within = table.find("within").and_then(|it| it.parsed(mistakes, "a span", words::span));
     let expect = table.find("expect");
+    let lasts = table.find("for").map(|field| {
+        let span = field.parsed(mistakes, "a span", words::span);
+        (field, span)
+    });
+    let span = lasts.as_ref().and_then(|(_, span)| *span);
     let acts: Vec<(&str, Field<'_, '_>)> =
         ACTS.into_iter().filter_map(|name| Some((name, table.find(name)?))).collect();
     let act = match &acts[..] {
+        [("fault", field)] => fault::read(field, span, cast, mistakes),
+        [("heal", field)] => fault::read_heal(field, index, cast, mistakes),
         [(name, field)] => act(name, field, index, cast, mistakes),
         [] => {
             let what = format!("one of these keys is expected: {}", ACTS.join(", "));
@@ -110,6 +117,11 @@ fn step(
             None
         }
     };
+    if let (Some((field, _)), Some(act)) = (&lasts, &act)
+        && !matches!(act, Act::Fault { .. })
+    {
+        field.wrong(mistakes, "only a fault lasts for a span");
+    }
     let expect = match (expect, &act) {
         (None, _) => Expect::Accepted,
         (Some(field), Some(act)) if !is_order(act) => {
@@ -139,6 +151,8 @@ const fn is_order(act: &Act) -> bool {
         | Act::Restore { .. }
         | Act::Storm(_)
         | Act::Load(_)
+        | Act::Fault { .. }
+        | Act::Heal(_)
         | Act::Check(_) => false,
     }
 }

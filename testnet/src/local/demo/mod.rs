@@ -93,6 +93,7 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         seed: Some(1),
         suite: Suite::HybridMlDsa65,
         timing: TIMING,
+        direct: false,
         means: None,
     };
     let begun = Instant::now();

@@ -101,6 +101,8 @@ impl MeasureArgs {
         let own = format!("quadrille-measure-{}", std::process::id());
         let dir = std::env::temp_dir().join(own);
         let mut plan = Plan::of(0, None, Suite::HybridMlDsa65)?;
+        // What is measured is the banks.
+        plan.direct = true;
         plan.banks = self.pairs.iter().map(|name| (name.clone(), true)).collect();
         let progress = Progress::new();
         let mut held = match up::up(Layout::new(&dir), &plan, &mut |what| progress.say(what)) {

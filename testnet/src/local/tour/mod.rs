@@ -86,7 +86,7 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         .into();
     banks.push(("bank-e".to_owned(), false));
     let (suite, timing) = (Suite::HybridMlDsa65, TIMING);
-    let plan = Plan { banks, seed: Some(1), suite, timing, means: None };
+    let plan = Plan { banks, seed: Some(1), suite, timing, direct: false, means: None };
     let begun = Instant::now();
     let mut say = |what: &str| eprintln!("{:7.2} s  {what}", begun.elapsed().as_secs_f64());
     let mut held = match up::up(layout, &plan, &mut say) {
