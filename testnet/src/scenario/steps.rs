@@ -53,16 +53,13 @@ pub fn read(field: &Field<'_, '_>, cast: &mut Cast, mistakes: &mut Mistakes<'_>)
         // One that cannot be read keeps its place, so that what others name is still there.
         steps.push((at, step(index, table, cast, mistakes)));
     }
-    let begins: Vec<Vec<usize>> = steps
-        .iter()
-        .map(|(_, step)| step.as_ref().map_or_else(Vec::new, |it| it.begins.after.clone()))
-        .collect();
+    let begins: Vec<Vec<usize>> = steps.iter().map(|(_, (after, _))| after.clone()).collect();
     for index in order::in_circles(&begins) {
         if let Some(((key, at), _)) = steps.get(index) {
             mistakes.add(at.clone(), key, "this step waits for itself: see `after`");
         }
     }
-    steps.into_iter().filter_map(|(_, step)| step).collect()
+    steps.into_iter().filter_map(|(_, (_, step))| step).collect()
 }
 
 /// The names of the steps, which are their own.
@@ -86,13 +83,15 @@ fn names(tables: &mut [Table<'_, '_>], mistakes: &mut Mistakes<'_>) -> Vec<Strin
     names
 }
 
+/// The steps that it waits for, and the step where nothing is wrong with it.
 fn step(
     index: usize,
     mut table: Table<'_, '_>,
     cast: &Cast,
     mistakes: &mut Mistakes<'_>,
-) -> Option<Step> {
+) -> (Vec<usize>, Option<Step>) {
     let begins = begins(index, &mut table, cast, mistakes);
+    let after = begins.after.clone();
     let within = table.find("within").and_then(|it| it.parsed(mistakes, "a span", words::span));
     let expect = table.find("expect");
     let lasts = table.find("for").map(|field| {
@@ -136,7 +135,7 @@ fn step(
     let line = mistakes.line(&table.at);
     let name = cast.steps.get(index).cloned().unwrap_or_default();
     table.done(mistakes);
-    Some(Step { name, line, begins, within, act: act?, expect })
+    (after, act.map(|act| Step { name, line, begins, within, act, expect }))
 }
 
 const fn is_order(act: &Act) -> bool {
