@@ -69,12 +69,15 @@ scenarios! {
     an_initiator_that_dies_before_its_reveal_costs_nobody_anything: "initiator-dies-before-reveal",
     an_initiator_that_dies_after_its_reveal_settles: "initiator-dies-after-reveal",
     a_decider_that_dies_is_waited_for: "decider-dies",
+    a_partition_in_the_middle_leaves_one_end: "partition-between-locked-and-decided",
+    a_clock_that_is_a_minute_wrong_leaves_one_end: "clock-skew",
     without_credit_nothing_settles: "no-trust",
     of_competing_takers_the_better_one_settles: "competing-takers",
     a_payment_settles_over_a_correspondent: "path-payment",
     a_ring_of_debts_is_netted: "netting-cycle",
     a_bank_restored_from_an_old_copy_recovers: "stale-restore",
     a_storm_of_offers_reaches_every_book: "offer-storm",
+    a_load_survives_kills_of_both_banks: "load-with-kills",
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn a_signal_in_the_middle_ends_every_process_and_says_so() {
     kill_process(Pid::from_raw(running.id().cast_signed()).unwrap(), Signal::INT).unwrap();
     let mut complaint = String::new();
     running.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
-    assert_eq!(running.wait().unwrap().code(), Some(1), "{complaint}");
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{complaint}");
     assert!(complaint.contains("Q-2352"), "{complaint}");
     assert!(known.processes().all(|(_, process)| !process.is_alive()), "all of them are ended");
     nothing_runs(&net);

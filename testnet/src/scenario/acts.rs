@@ -17,8 +17,10 @@ use rand_chacha::ChaCha8Rng;
 use super::banks;
 use super::claims;
 use super::fate::{self, Fate};
+use super::fault;
 use super::history::{lock, short};
-use super::plan::{Act, Expect, OfferAct, PayAct, Step, StormAct, TakeAct};
+use super::load;
+use super::plan::{Act, Expect, Heal, OfferAct, PayAct, Step, StormAct, TakeAct};
 use super::stage::{Done, Stage, Trouble};
 use super::words::{Money, Who, show_units};
 use crate::local::up::now;
@@ -38,8 +40,10 @@ pub fn act(stage: &Stage<'_>, index: usize, step: &Step) -> Result<Done, Trouble
     let done = match (begun, &step.expect) {
         (Ok(done), _) => done,
         // A refusal is what some steps are for; that a bank cannot be reached is none.
-        (Err(trouble), Expect::Refused(_)) if is_refusal(trouble.code) => {
-            let refused = Some(Refusal::new(trouble.code, trouble.found));
+        (Err(trouble), Expect::Refused(_) | Expect::Ended) if is_refusal(trouble.code) => {
+            let named = format!("{} ", trouble.code);
+            let what = trouble.found.strip_prefix(&named).unwrap_or(&trouble.found);
+            let refused = Some(Refusal::new(trouble.code, what));
             Done { what: describe(stage, step), refused, ..Done::default() }
         }
         (Err(trouble), _) => return Err(trouble),
@@ -143,6 +147,9 @@ fn begin(stage: &Stage<'_>, step: &Step, random: &mut ChaCha8Rng) -> Result<Done
             Ok(Done { what: format!("{what}: {back}"), ..Done::default() })
         }
         Act::Storm(act) => storm(stage, step, act, random),
+        Act::Load(act) => load::act(stage, act, what),
+        Act::Fault { fault, span } => fault::make(stage, fault, *span, what),
+        Act::Heal(heal) => fault::heal(stage, heal),
         Act::Check(check) => {
             let seen = claims::check(stage, step, check)?;
             Ok(Done { what: seen.0, evidence: seen.1, ..Done::default() })
@@ -188,6 +195,10 @@ pub fn describe(stage: &Stage<'_>, step: &Step) -> String {
             format!("{bank} is put back from the copy of {}", named(from))
         }
         Act::Storm(act) => format!("{} offers by {} holders", act.offers, act.by.len()),
+        Act::Load(act) => load::describe(act),
+        Act::Fault { fault, span } => fault::describe(fault, *span),
+        Act::Heal(Heal::All) => "every fault ends".to_owned(),
+        Act::Heal(Heal::Step(step)) => format!("the fault of {} ends", named(step)),
         Act::Check(_) => "it is looked whether it is so".to_owned(),
     }
 }
@@ -263,7 +274,10 @@ fn take(
     let (_, offer) = made.ok_or_else(|| Trouble::new("there is an offer", "it was refused"))?;
     let seen = sees(stage, &act.by.bank, &offer, stage.patience(step))?;
     let amount = act.amount.as_ref().map_or(seen.give_amount, |it| it.units.draw(random));
-    let pay = act.pay.as_ref().map_or(seen.want_amount, |it| it.units.draw(random));
+    let pay = match &act.pay {
+        Some(pay) => pay.units.draw(random),
+        None => share(&seen, amount)?,
+    };
     let terms = TakeTerms {
         offer: seen.offer,
         maker: seen.validator.clone(),
@@ -278,6 +292,15 @@ fn take(
     let paid = act.pay.as_ref().map(|money| format!(" for {}", drawn(money, pay)));
     let what = format!("{}{}", describe(stage, step), paid.unwrap_or_default());
     Ok(ordered(&act.by, id, what))
+}
+
+/// What an offer asks for a part of it, rounded up.
+fn share(seen: &BookEntry, amount: Amount) -> Result<Amount, Trouble> {
+    let (want, give) = (seen.want_amount.units(), seen.give_amount.units());
+    let exact = want.checked_mul(amount.units());
+    let share = exact.filter(|_| give > 0).map(|exact| exact.div_ceil(give));
+    let too_much = || Trouble::new("an amount that can be reckoned with", "it is too large");
+    share.map(Amount::new).ok_or_else(too_much)
 }
 
 /// Waits until a bank's book shows an offer.

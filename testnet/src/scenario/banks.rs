@@ -8,21 +8,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quadrille_node::api::dto::Connection;
 use quadrille_node::client::Client;
 use quadrille_node::evidence::armour;
 use quadrille_node::files;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::Evidence;
+use quadrille_protocol::types::Domain;
 
 use super::stage::{Stage, Trouble};
+use crate::local::faults;
 use crate::local::process;
 use crate::local::start;
 use crate::local::state::Held;
 
 /// Rows of a list that are asked for.
 const ROWS: usize = 10_000;
+/// How long a bank that was started may take to meet the others.
+const MEET: Duration = Duration::from_secs(15);
 /// Names the file with the passphrase to a process.
 const PASSPHRASE_FILE: &str = "QUADRILLE_PASSPHRASE_FILE";
+/// Names the folder in which a debug build is told of faults.
+const FAULTS_DIR: &str = "QUADRILLE_FAULTS_DIR";
 
 /// Kills a bank as a power cut would.
 ///
@@ -41,9 +48,33 @@ pub fn kill(stage: &Stage<'_>, bank: &str) -> Result<(), Refusal> {
 /// # Errors
 /// Those of [`start::banks`].
 pub fn restart(stage: &Stage<'_>, bank: &str, crash_point: Option<&str>) -> Result<(), Refusal> {
-    let mut held = stage.held();
-    stop(&mut held, bank)?;
-    start::banks(&mut held, &[bank.to_owned()], crash_point, |_| ())
+    {
+        let mut held = stage.held();
+        stop(&mut held, bank)?;
+        start::banks(&mut held, &[bank.to_owned()], crash_point, |_| ())?;
+    }
+    meets(stage, bank);
+    Ok(())
+}
+
+/// Waits a while until a bank that was started has met those again with whom it has credit, for
+/// offers are told to those who are there. Where a fault keeps them apart it goes on without.
+fn meets(stage: &Stage<'_>, bank: &str) {
+    let _ = stage.until(MEET, "it has met the others", || {
+        let told = |refusal: Refusal| refusal.to_string();
+        let own = stage.domain(bank).map_err(told)?;
+        let peers = stage.ask(bank, stage.client(bank).map_err(told)?.peers(ROWS)).map_err(told)?;
+        let met = |domain: &Domain| {
+            peers.iter().any(|peer| peer.domain == *domain && peer.connection == Connection::Up)
+        };
+        let held = stage.held();
+        let others = held.state.banks.iter().filter(|other| other.is_up() && other.domain != own);
+        let mut others = others.filter(|it| stage.scenario.means.credit_between(&own, &it.domain));
+        match others.find(|other| !met(&other.domain)) {
+            Some(missing) => Err(format!("not {}", missing.name)),
+            None => Ok(()),
+        }
+    });
 }
 
 fn stop(held: &mut Held, bank: &str) -> Result<(), Refusal> {
@@ -59,11 +90,14 @@ fn stop(held: &mut Held, bank: &str) -> Result<(), Refusal> {
 /// # Errors
 /// `Q-2204`, `Q-2205`, those of [`start::banks`].
 pub fn backup(stage: &Stage<'_>, bank: &str, name: &str) -> Result<PathBuf, Refusal> {
-    let mut held = stage.held();
     let copy = stage.layout.root().join("copies").join(name);
-    stop(&mut held, bank)?;
-    copy_folder(&stage.layout.node(bank), &copy)?;
-    start::banks(&mut held, &[bank.to_owned()], None, |_| ())?;
+    {
+        let mut held = stage.held();
+        stop(&mut held, bank)?;
+        copy_folder(&stage.layout.node(bank), &copy)?;
+        start::banks(&mut held, &[bank.to_owned()], None, |_| ())?;
+    }
+    meets(stage, bank);
     Ok(copy)
 }
 
@@ -105,6 +139,7 @@ pub fn restore(
     stage.until(patience, &format!("{bank} is ready"), || {
         stage.ask(bank, client.ready()).map_err(|refusal| refusal.to_string())
     })?;
+    meets(stage, bank);
     Ok(format!("{} of its records came back from its peers", view.returned))
 }
 
@@ -131,7 +166,8 @@ fn start_unready(held: &mut Held, bank: &str) -> Result<(), Refusal> {
     let layout = held.layout.clone();
     let (dir, passphrase) = (layout.node(bank), layout.passphrase());
     let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
-    let settings = [(PASSPHRASE_FILE, passphrase.as_ref())];
+    let told = faults::start::folder_of(&layout, bank)?;
+    let settings = [(PASSPHRASE_FILE, passphrase.as_ref()), (FAULTS_DIR, told.as_ref())];
     let program = process::program("quadrille")?;
     let started = process::start(&program, &arguments, &settings, &layout.log(bank))?;
     held.state.bank_mut(bank)?.process = Some(started);

@@ -10,7 +10,7 @@ const MANY: u64 = 1_000_000;
 const KINDS: [&str; 8] =
     ["order", "among", "holder", "owes", "settled", "refunded", "offers", "runs"];
 
-/// How an order ends: `accepted`, `settled`, `refunded`, `over`, `refused`, `refused Q-1421`.
+/// How an order ends: `accepted`, `settled`, `refunded`, `over`, `ended`, `refused`, `refused Q-1421`.
 ///
 /// # Errors
 /// What was expected.
@@ -20,11 +20,12 @@ pub fn end(text: &str) -> Result<Expect, String> {
         "settled" => Ok(Expect::Settled),
         "refunded" => Ok(Expect::Refunded),
         "over" => Ok(Expect::Over),
+        "ended" => Ok(Expect::Ended),
         "refused" => Ok(Expect::Refused(None)),
         other => match other.strip_prefix("refused ") {
             Some(code) => steps::code(code).map(|code| Expect::Refused(Some(code))),
             None => Err(format!(
-                "`{text}`: accepted, settled, refunded, over, refused or refused CODE is expected"
+                "`{text}`: accepted, settled, refunded, over, ended, refused or refused CODE is expected"
             )),
         },
     }
@@ -103,7 +104,7 @@ fn holder(reader: &mut Reader<'_, '_, '_>, mistakes: &mut Mistakes<'_>) -> Optio
 }
 
 /// `3` or `3..5` or `3..`, as a number or a text.
-fn count(field: &Field<'_, '_>, mistakes: &mut Mistakes<'_>) -> Option<Count> {
+pub fn count(field: &Field<'_, '_>, mistakes: &mut Mistakes<'_>) -> Option<Count> {
     if field.value.get_ref().as_integer().is_some() {
         let number = field.number(mistakes, 0..MANY)?;
         return Some(Count { least: number, most: number });

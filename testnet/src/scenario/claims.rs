@@ -5,7 +5,7 @@ use quadrille_protocol::types::{Amount, Uai};
 
 use super::acts::shown;
 use super::fate;
-use super::plan::{Check, Count, Expect, Step};
+use super::plan::{Check, Expect, Step};
 use super::stage::{Stage, Trouble};
 use super::words::{Money, Who, show_units};
 
@@ -55,20 +55,6 @@ fn expected(stage: &Stage<'_>, check: &Check) -> String {
     }
 }
 
-impl Count {
-    fn words(&self) -> String {
-        if self.least == self.most {
-            self.least.to_string()
-        } else {
-            format!("{}..{}", self.least, self.most)
-        }
-    }
-
-    fn holds(&self, count: usize) -> bool {
-        u64::try_from(count).is_ok_and(|count| (self.least..=self.most).contains(&count))
-    }
-}
-
 fn look(stage: &Stage<'_>, check: &Check) -> Result<Seen, String> {
     match check {
         Check::Ends { step, how } => ends(stage, *step, how),
@@ -98,17 +84,21 @@ fn look(stage: &Stage<'_>, check: &Check) -> Result<Seen, String> {
             let found = all.iter().filter(|known| known.outcome == Some(wanted)).count();
             let word = if *settled { "settled" } else { "refunded" };
             let seen = format!("{found} of {} settlements are {word} at {bank}", all.len());
-            if count.holds(found) { Ok((seen, None)) } else { Err(seen) }
+            if count.holds(many(found)) { Ok((seen, None)) } else { Err(seen) }
         }
         Check::Book { bank, count } => {
             let client = stage.client(bank).map_err(|refusal| refusal.to_string())?;
             let book = stage.ask(bank, client.book(None, None, ROWS));
             let found = book.map_err(|refusal| refusal.to_string())?.len();
             let seen = format!("{found} offers are in the book of {bank}");
-            if count.holds(found) { Ok((seen, None)) } else { Err(seen) }
+            if count.holds(many(found)) { Ok((seen, None)) } else { Err(seen) }
         }
         Check::Runs { bank, up } => runs(stage, bank, *up),
     }
+}
+
+fn many(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn ends(stage: &Stage<'_>, step: usize, how: &Expect) -> Result<Seen, String> {

@@ -19,6 +19,7 @@ pub const TEMPLATE: &str = include_str!("template.toml");
 /// The seed when none is named.
 const SEED: u64 = 1;
 const EXIT_USAGE: u8 = 2;
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ pub struct RunArgs {
     /// Leave the network up when all is well, and say where it is
     #[arg(long)]
     keep: bool,
-    /// A folder that is not there yet, for the network; of several files, for a folder of each
+    /// A folder that is new or empty, for the network; of several files, for a folder of each
     /// [default: one in the folder for temporary files]
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -100,6 +101,10 @@ impl RunArgs {
         }
         match self.all(&scenarios) {
             Ok(verdicts) => self.summary(&verdicts),
+            Err(refusal) if refusal.code == Code::BrokenOff => {
+                let _ = complain(&refusal);
+                ExitCode::from(EXIT_INTERRUPTED)
+            }
             Err(refusal) => complain(&refusal),
         }
     }

@@ -56,7 +56,8 @@ impl Fate {
             (Self::Open(_), Expect::Accepted) | (Self::Over { .. }, Expect::Over) => true,
             (Self::Over { settled, .. }, Expect::Settled) => *settled,
             (Self::Over { settled, .. }, Expect::Refunded) => !*settled,
-            (Self::Over { .. }, Expect::Accepted) => true,
+            (Self::Over { .. }, Expect::Accepted | Expect::Ended) => true,
+            (Self::Refused { .. }, Expect::Ended) => true,
             (Self::Refused { .. }, Expect::Refused(None)) => true,
             (Self::Refused { code, .. }, Expect::Refused(Some(wanted))) => {
                 *code == wanted.to_string()
@@ -83,7 +84,7 @@ impl Fate {
 #[must_use]
 pub fn of(stage: &Stage<'_>, step: usize, done: &Done) -> Fate {
     if let Some(refusal) = &done.refused {
-        let (code, what) = (refusal.code.to_string(), refusal.to_string());
+        let (code, what) = (refusal.code.to_string(), refusal.what.clone());
         return Fate::Refused { code, what, evidence: None };
     }
     if let Some((bank, settlement)) = &done.settlement {
@@ -224,9 +225,11 @@ mod tests {
         assert!(refused.is(&Expect::Refused(Some(Code::NoTrust))));
         assert!(!refused.is(&Expect::Refused(Some(Code::CreditLimit))));
         assert!(refused.is(&Expect::Refused(None)) && !refused.is(&Expect::Over));
-        for expected in [Expect::Settled, Expect::Refunded, Expect::Over, Expect::Accepted] {
-            assert!(!torn.is(&expected), "{expected:?}");
+        for expected in [Expect::Settled, Expect::Refunded, Expect::Over, Expect::Ended] {
+            assert!(!torn.is(&expected) && !open.is(&expected), "{expected:?}");
         }
+        assert!(refused.is(&Expect::Ended) && over(false).is(&Expect::Ended));
+        assert!(!torn.is(&Expect::Accepted));
         assert!(!open.is(&Expect::Settled) && open.is(&Expect::Accepted));
     }
 }

@@ -7,6 +7,8 @@ use quadrille_protocol::error::Code;
 use quadrille_protocol::types::{Amount, Uai};
 
 use super::words::{Happening, Money, Spread, Who};
+use crate::load::LoadPlan;
+use crate::local::faults::Fault;
 use crate::local::means::Means;
 use crate::local::prepare::Timing;
 
@@ -70,6 +72,8 @@ pub enum Expect {
     Refunded,
     /// One of the two, the same at every bank.
     Over,
+    /// Settled, refunded or refused: nothing of it is open, and no two banks differ.
+    Ended,
     /// It was refused, or has ended without effect; with this code where one is named.
     Refused(Option<Code>),
 }
@@ -146,8 +150,28 @@ pub enum Act {
     },
     /// Many offers, one after the other.
     Storm(StormAct),
+    /// A load of trades or payments.
+    Load(LoadAct),
+    /// Something goes wrong.
+    Fault {
+        /// What.
+        fault: Fault,
+        /// For how long; until it is healed when nothing is said.
+        span: Option<Duration>,
+    },
+    /// Faults end.
+    Heal(Heal),
     /// Something is looked at.
     Check(Check),
+}
+
+/// Which faults end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heal {
+    /// All that are in force.
+    All,
+    /// The one that a step has made.
+    Step(usize),
 }
 
 /// An offer.
@@ -206,6 +230,15 @@ pub struct StormAct {
     pub want: Money,
     /// How many are under way at one time.
     pub at_once: usize,
+}
+
+/// A load.
+#[derive(Debug, Clone)]
+pub struct LoadAct {
+    /// What is wanted; its seed is that of the run.
+    pub plan: LoadPlan,
+    /// How many have to settle.
+    pub settled: Option<Count>,
 }
 
 /// Something that has to be so, at the latest when the step's time is over.
@@ -278,6 +311,24 @@ impl Money {
     }
 }
 
+impl Count {
+    /// Whether it is as many.
+    #[must_use]
+    pub fn holds(&self, count: u64) -> bool {
+        (self.least..=self.most).contains(&count)
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.least == self.most {
+            self.least.to_string()
+        } else {
+            format!("{}..{}", self.least, self.most)
+        }
+    }
+}
+
 impl Expect {
     /// In the words of the file.
     #[must_use]
@@ -287,6 +338,7 @@ impl Expect {
             Self::Settled => "settled".to_owned(),
             Self::Refunded => "refunded".to_owned(),
             Self::Over => "over".to_owned(),
+            Self::Ended => "ended".to_owned(),
             Self::Refused(None) => "refused".to_owned(),
             Self::Refused(Some(code)) => format!("refused {code}"),
         }

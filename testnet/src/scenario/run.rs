@@ -20,7 +20,8 @@ use tokio::sync::watch;
 
 use super::acts;
 use super::banks;
-use super::plan::{Scenario, Step};
+use super::fault;
+use super::plan::{Heal, Scenario, Step};
 use super::stage::{Done, Stage, Trouble};
 use super::story::{Failure, Teller, Verdict};
 use super::words::Happening;
@@ -67,9 +68,10 @@ pub fn run(
 ) -> Result<Verdict, Refusal> {
     teller.say(&format!("\n== {}\n   {} (--seed {})\n", scenario.title, wish.file, wish.seed))?;
     let layout = Layout::new(wish.dir);
-    if layout.state().exists() {
-        let what = format!("{} holds one already", wish.dir.display());
-        return Err(Refusal::new(Code::OtherLocalNetwork, what));
+    // The whole folder is removed in the end, so nothing else may be in it.
+    if std::fs::read_dir(wish.dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        let what = format!("{} is not empty", wish.dir.display());
+        return Err(Refusal::new(Code::FileExists, what));
     }
     let held = bring_up(scenario, wish, layout, halt, teller)?;
     let begun = Instant::now();
@@ -130,11 +132,11 @@ fn bring_up(
         given.clone().any(|line| line.peer.as_str() == domain && !line.limit.is_zero())
     };
     let plan = Plan {
-        direct: false,
         banks: scenario.banks.iter().map(|bank| (bank.clone(), trusted(bank))).collect(),
         seed: Some(wish.seed),
         suite: scenario.suite,
         timing: scenario.timing,
+        direct: false,
         means: Some(scenario.means.clone()),
     };
     let mut say = |what: &str| {
@@ -211,6 +213,7 @@ fn steps(stage: &Stage<'_>, teller: &Teller) -> Result<(), Failed> {
                     });
                 }
             }
+            fault::keep(stage);
             match news.recv_timeout(LOOK) {
                 Ok(News::Ended(index, result)) => {
                     let Some(step) = all.get(index) else { continue };
@@ -348,8 +351,12 @@ fn await_condition(stage: &Stage<'_>, step: &Step, since: u64) -> Result<(), Tro
     })
 }
 
-/// Starts what does not run.
+/// Heals every fault and starts what does not run.
 fn mend(stage: &Stage<'_>, teller: &Teller) -> Result<(), Trouble> {
+    if fault::is_any(stage)? {
+        let healed = fault::heal(stage, &Heal::All)?;
+        teller.tell("the end", &healed.what, None)?;
+    }
     let back = banks::start_all(stage)?;
     if !back.is_empty() {
         teller.tell("the end", &format!("{} started again", back.join(", ")), None)?;

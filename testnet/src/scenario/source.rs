@@ -231,7 +231,9 @@ impl<'t, 'i> Table<'t, 'i> {
 
     /// The value under a key, if there is one.
     pub fn find(&mut self, name: &'static str) -> Option<Field<'t, 'i>> {
-        self.asked.push(name);
+        if !self.asked.contains(&name) {
+            self.asked.push(name);
+        }
         let value = self.entries.get(name)?;
         Some(Field { key: self.below(name), value })
     }

@@ -20,6 +20,7 @@ use super::history::{History, lock};
 use super::plan::{Act, Scenario, Step};
 use super::words::Who;
 use crate::local::clients;
+use crate::local::faults::FaultId;
 use crate::local::layout::Layout;
 use crate::local::state::Held;
 use crate::local::trader::Trader;
@@ -73,6 +74,8 @@ pub struct Done {
     pub refused: Option<Refusal>,
     /// Where it has put a copy.
     pub copy: Option<PathBuf>,
+    /// The fault that it has made.
+    pub fault: Option<FaultId>,
 }
 
 /// The running network.
@@ -141,6 +144,11 @@ impl<'s> Stage<'s> {
         lock(&self.held)
     }
 
+    /// The network, to be changed, unless somebody holds it now.
+    pub fn held_if_free(&self) -> Option<MutexGuard<'_, Held>> {
+        self.held.try_lock().ok()
+    }
+
     /// The network again, once nobody acts in it.
     #[must_use]
     pub fn into_held(self) -> Held {
@@ -157,13 +165,19 @@ impl<'s> Stage<'s> {
 
     /// Has everybody stop waiting.
     pub fn halt(&self) {
-        let _ = self.halt.send(true);
+        self.halt.send_replace(true);
     }
 
     /// Whether everybody is to stop.
     #[must_use]
     pub fn is_halted(&self) -> bool {
         *self.halt.borrow()
+    }
+
+    /// What everything random is drawn from.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Waits for an answer, unless everybody is to stop.
@@ -294,6 +308,9 @@ impl<'s> Stage<'s> {
                 | Act::Restart(_)
                 | Act::Backup(_)
                 | Act::Restore { .. }
+                | Act::Load(_)
+                | Act::Fault { .. }
+                | Act::Heal(_)
                 | Act::Check(_) => {}
             }
         }

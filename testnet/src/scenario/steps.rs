@@ -10,7 +10,7 @@ use super::plan::{Act, Begins, Expect, OfferAct, PayAct, Step, StormAct, TakeAct
 use super::read::Cast;
 use super::source::{Field, Mistakes, Table};
 use super::words::{self, Money, Who};
-use super::{checks, order};
+use super::{checks, fault, load, order};
 
 /// Most steps of a scenario.
 const STEPS: usize = 256;
@@ -53,16 +53,13 @@ pub fn read(field: &Field<'_, '_>, cast: &mut Cast, mistakes: &mut Mistakes<'_>)
         // One that cannot be read keeps its place, so that what others name is still there.
         steps.push((at, step(index, table, cast, mistakes)));
     }
-    let begins: Vec<Vec<usize>> = steps
-        .iter()
-        .map(|(_, step)| step.as_ref().map_or_else(Vec::new, |it| it.begins.after.clone()))
-        .collect();
+    let begins: Vec<Vec<usize>> = steps.iter().map(|(_, (after, _))| after.clone()).collect();
     for index in order::in_circles(&begins) {
         if let Some(((key, at), _)) = steps.get(index) {
             mistakes.add(at.clone(), key, "this step waits for itself: see `after`");
         }
     }
-    steps.into_iter().filter_map(|(_, step)| step).collect()
+    steps.into_iter().filter_map(|(_, (_, step))| step).collect()
 }
 
 /// The names of the steps, which are their own.
@@ -86,18 +83,27 @@ fn names(tables: &mut [Table<'_, '_>], mistakes: &mut Mistakes<'_>) -> Vec<Strin
     names
 }
 
+/// The steps that it waits for, and the step where nothing is wrong with it.
 fn step(
     index: usize,
     mut table: Table<'_, '_>,
     cast: &Cast,
     mistakes: &mut Mistakes<'_>,
-) -> Option<Step> {
+) -> (Vec<usize>, Option<Step>) {
     let begins = begins(index, &mut table, cast, mistakes);
+    let after = begins.after.clone();
     let within = table.find("within").and_then(|it| it.parsed(mistakes, "a span", words::span));
     let expect = table.find("expect");
+    let lasts = table.find("for").map(|field| {
+        let span = field.parsed(mistakes, "a span", words::span);
+        (field, span)
+    });
+    let span = lasts.as_ref().and_then(|(_, span)| *span);
     let acts: Vec<(&str, Field<'_, '_>)> =
         ACTS.into_iter().filter_map(|name| Some((name, table.find(name)?))).collect();
     let act = match &acts[..] {
+        [("fault", field)] => fault::read(field, span, cast, mistakes),
+        [("heal", field)] => fault::read_heal(field, index, cast, mistakes),
         [(name, field)] => act(name, field, index, cast, mistakes),
         [] => {
             let what = format!("one of these keys is expected: {}", ACTS.join(", "));
@@ -110,6 +116,11 @@ fn step(
             None
         }
     };
+    if let (Some((field, _)), Some(act)) = (&lasts, &act)
+        && !matches!(act, Act::Fault { .. })
+    {
+        field.wrong(mistakes, "only a fault lasts for a span");
+    }
     let expect = match (expect, &act) {
         (None, _) => Expect::Accepted,
         (Some(field), Some(act)) if !is_order(act) => {
@@ -124,7 +135,7 @@ fn step(
     let line = mistakes.line(&table.at);
     let name = cast.steps.get(index).cloned().unwrap_or_default();
     table.done(mistakes);
-    Some(Step { name, line, begins, within, act: act?, expect })
+    (after, act.map(|act| Step { name, line, begins, within, act, expect }))
 }
 
 const fn is_order(act: &Act) -> bool {
@@ -138,6 +149,9 @@ const fn is_order(act: &Act) -> bool {
         | Act::Backup(_)
         | Act::Restore { .. }
         | Act::Storm(_)
+        | Act::Load(_)
+        | Act::Fault { .. }
+        | Act::Heal(_)
         | Act::Check(_) => false,
     }
 }
@@ -205,6 +219,7 @@ fn act(
         "crash" => reader.crash(mistakes),
         "restore" => reader.restore(mistakes),
         "storm" => reader.storm(mistakes),
+        "load" => load::read(&mut reader, mistakes),
         "check" => checks::read(&mut reader, mistakes).map(Act::Check),
         _ => None,
     };

@@ -138,6 +138,13 @@ impl Verdict {
             writeln!(text, "{word}  {} in {:.1} s (--seed {})", self.file, self.seconds, self.seed);
         if let Some(folder) = &self.folder {
             let _ = writeln!(text, "        the network's folder is {}", folder.display());
+            if self.passed {
+                let _ = writeln!(
+                    text,
+                    "        it is up; end it with: quadrille-testnet down --dir {}",
+                    folder.display()
+                );
+            }
         }
         text
     }

@@ -49,7 +49,22 @@ when = "bank-a says Loked"              #! 8 there is no step `Loked`; there are
 crash = { bank = "bank-a", at = "later:Locked" } #! 33 there is no moment `later`
 [[step]]
 expect = "settled"                      #! 10 only orders
+check = { runs = true, bank = "bank-a" }
+[[step]]
 check = { runs = 1, bank = "bank-a" }   #! 18 true or false is expected
+[[step]]
+heal = "nothing"                        #! 8 there is no step `nothing`
+[[step]]
+for = "5s"                              #! 7 only a fault lasts
+heal = "all"
+[[step]]
+fault = { kind = "partition", a = ["bank-a"], b = [] } #! 9 a partition has banks on both sides
+[[step]]
+fault = { kind = "latency", of = "bank-a", delay = "fast" } #! 52 a span
+[[step]]
+fault = { kind = "kill", of = "bank-k" } #! 9 there is no bank `bank-k`
+[[step]]
+load = { route = ["bank-a"], per-second = 5 } #! 18 the load trades BOND:bank-a
 [[step]]
 take = { by = "alice@bank-a", offer = "last" } #! 39 has to stand before
 expect = "refused Q-0007"               #! 10 there is no such code
