@@ -60,7 +60,7 @@ heal = "all"
 [[step]]
 fault = { kind = "partition", a = ["bank-a"], b = [] } #! 9 a partition has banks on both sides
 [[step]]
-fault = { kind = "latency", of = "bank-a", delay = "fast" } #! 52 a span
+fault = { kind = "latency", of = "bank-a", delay = "fast" } #! 9 a span
 [[step]]
 fault = { kind = "kill", of = "bank-k" } #! 9 there is no bank `bank-k`
 [[step]]
