@@ -84,7 +84,7 @@ fn measure(bank: &Bank, trades: usize) {
     let log: Vec<SealedBatch> = bank
         .log
         .iter()
-        .map(|stored| SealedBatch { stored: stored.clone(), signature: None })
+        .map(|stored| SealedBatch { stored: stored.clone().into(), signature: None })
         .collect();
     let records: usize = log.iter().map(|batch| batch.stored.records.len()).sum();
     let index = Index::open(dir.path()).unwrap();

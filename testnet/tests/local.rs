@@ -8,37 +8,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Once;
+
+mod programs;
 
 /// A network that is taken down when the test is over, whatever happened in it.
 struct Network {
     folder: tempfile::TempDir,
 }
 
-static BUILT: Once = Once::new();
-
-/// Has cargo build the programs of other packages, which it does not for this test alone. Where
-/// they are there already, whoever built them answers for their age.
-fn build_programs() {
-    BUILT.call_once(|| {
-        let ours = Path::new(env!("CARGO_BIN_EXE_quadrille-testnet"));
-        let there = |name: &str| ours.with_file_name(name).is_file();
-        if there("quadrille") && there("quadrille-bootstrap") {
-            return;
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "-p", "quadrille-node", "-p"])
-            .arg("quadrille-bootstrap")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success());
-    });
-}
-
 impl Network {
     fn new() -> Self {
-        build_programs();
+        programs::build_programs();
         Self { folder: tempfile::tempdir().unwrap() }
     }
 

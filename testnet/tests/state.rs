@@ -7,28 +7,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
-static BUILT: Once = Once::new();
-
-/// See `local.rs`: cargo does not build other packages' programs for this test alone.
-fn build_programs() {
-    BUILT.call_once(|| {
-        let ours = Path::new(env!("CARGO_BIN_EXE_quadrille-testnet"));
-        let there = |name: &str| ours.with_file_name(name).is_file();
-        if there("quadrille") && there("quadrille-bootstrap") {
-            return;
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins", "-p", "quadrille-node", "-p"])
-            .arg("quadrille-bootstrap")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success());
-    });
-}
+mod programs;
 
 /// Folders of networks that are taken down when the test is over, whatever happened in it.
 struct Folders(tempfile::TempDir);
@@ -43,7 +24,7 @@ impl Drop for Folders {
 
 impl Folders {
     fn new() -> Self {
-        build_programs();
+        programs::build_programs();
         Self(tempfile::tempdir().unwrap())
     }
 

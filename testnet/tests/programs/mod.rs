@@ -5,8 +5,15 @@ use std::sync::Once;
 
 static BUILT: Once = Once::new();
 
+/// Set where the whole workspace was built for the tests, programs included: building two packages
+/// by themselves would choose other features of what they share, and build all of that again.
+const ALL_BUILT: &str = "QUADRILLE_PROGRAMS_BUILT";
+
 /// Has cargo build the programs of other packages, which it does not for this test alone.
 pub fn build_programs() {
+    if std::env::var_os(ALL_BUILT).is_some() {
+        return;
+    }
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
         // What cargo has said of this package: build scripts of others would run again for it.

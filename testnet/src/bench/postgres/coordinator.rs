@@ -1,8 +1,9 @@
 //! The coordinator of two-phase commits, and what it does after a crash.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
@@ -23,6 +24,8 @@ use crate::bench::many;
 const BALANCE: i64 = 1_000_000_000;
 /// What a trade moves.
 const AMOUNT: i64 = 100;
+/// Clients that trade at one time, at most: each has accounts of its own.
+const LANES: i32 = 64;
 /// Longest latency that is told apart, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 /// Significant digits of latencies.
@@ -52,6 +55,7 @@ pub(super) struct Coordinator<'a> {
     log: PathBuf,
     decisions: Decisions,
     next: Arc<AtomicU64>,
+    lanes: AtomicI32,
 }
 
 /// One client's connection to one cluster, with its statements.
@@ -132,7 +136,8 @@ impl<'a> Coordinator<'a> {
         }
         let decisions = Decisions::create(log)?;
         let next = Arc::new(AtomicU64::new(0));
-        Ok(Self { clusters, accounts, log: log.to_owned(), decisions, next })
+        let lanes = AtomicI32::new(0);
+        Ok(Self { clusters, accounts, log: log.to_owned(), decisions, next, lanes })
     }
 
     /// Has so many clients trade for a while, one trade after the other each.
@@ -164,11 +169,21 @@ impl<'a> Coordinator<'a> {
         let [a, b] = self.clusters;
         Ok(Trading {
             sides: [Side::open(a).await?, Side::open(b).await?],
-            accounts: self.accounts,
+            accounts: self.lane(),
             decisions: self.decisions.clone(),
             next: self.next.clone(),
             random: ChaCha8Rng::seed_from_u64(rand::random()),
         })
+    }
+
+    /// The accounts of the next client. No two that trade at one time share one: what is prepared
+    /// holds its rows at one cluster while it waits for others' at the other, and neither cluster
+    /// would see two that wait for each other. Our banks' holders are distinct in the same way.
+    fn lane(&self) -> Range<i32> {
+        let each = self.accounts / LANES;
+        let lane = self.lanes.fetch_add(1, Ordering::Relaxed) % LANES;
+        let first = lane * each + 1;
+        first..first + each
     }
 
     /// Ends what a crash left prepared: commits what was decided, rolls the rest back. Returns
@@ -250,7 +265,7 @@ async fn number_of(client: &Client, sql: &str) -> Result<i64, Refusal> {
 /// A client that trades.
 pub(super) struct Trading {
     sides: [Side; 2],
-    accounts: i32,
+    accounts: Range<i32>,
     decisions: Decisions,
     next: Arc<AtomicU64>,
     random: ChaCha8Rng,
@@ -291,10 +306,11 @@ impl Trading {
 
     /// Two different accounts.
     fn draw(&mut self) -> Movement {
-        let debit = self.random.random_range(1..=self.accounts);
-        let step = self.random.random_range(1..self.accounts.max(2));
-        let credit = (debit - 1 + step) % self.accounts + 1;
-        Movement { debit, credit }
+        let Range { start, end } = self.accounts;
+        let count = end - start;
+        let debit = self.random.random_range(0..count);
+        let credit = (debit + self.random.random_range(1..count)) % count;
+        Movement { debit: start + debit, credit: start + credit }
     }
 }
 

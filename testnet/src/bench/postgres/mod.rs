@@ -49,7 +49,7 @@ impl Extent {
         let each = Duration::from_secs;
         match size {
             Size::Tiny => {
-                Self { accounts: 40, runs: 1, each: Duration::from_millis(300), clients: &[1, 4] }
+                Self { accounts: 640, runs: 1, each: Duration::from_millis(300), clients: &[1, 4] }
             }
             Size::Quick => Self { accounts: 20_000, runs: 1, each: each(3), clients: &CLIENTS },
             Size::Full => Self { accounts: 20_000, runs: 3, each: each(10), clients: &CLIENTS },

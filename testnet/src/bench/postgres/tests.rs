@@ -41,14 +41,16 @@ fn with_clusters<F: Future<Output = ()>>(test: impl FnOnce([Cluster; 2], std::pa
 #[test]
 fn after_a_crash_what_was_decided_is_committed_and_the_rest_rolled_back() {
     with_clusters(|clusters, log| async move {
-        let coordinator = Coordinator::open(&clusters, &log, 20).await.unwrap();
+        let coordinator = Coordinator::open(&clusters, &log, 640).await.unwrap();
         let mut client = coordinator.client().await.unwrap();
         let decided = client.prepare().await.unwrap();
         client.decide(decided).await.unwrap();
-        let undecided = client.prepare().await.unwrap();
+        // Another one: what is prepared holds its accounts.
+        let mut other = coordinator.client().await.unwrap();
+        let undecided = other.prepare().await.unwrap();
         assert_ne!(decided, undecided);
         // The coordinator stops here, before either cluster has heard of a decision.
-        drop(client);
+        drop((client, other));
         let broken = coordinator.check().await.unwrap_err();
         assert_eq!(broken.code, Code::BenchUnsound, "what is left prepared is noticed");
         assert_eq!(coordinator.recover().await.unwrap(), (2, 2));
@@ -60,7 +62,7 @@ fn after_a_crash_what_was_decided_is_committed_and_the_rest_rolled_back() {
 #[test]
 fn many_clients_conserve_every_sum_and_a_lost_unit_is_noticed() {
     with_clusters(|clusters, log| async move {
-        let coordinator = Coordinator::open(&clusters, &log, 20).await.unwrap();
+        let coordinator = Coordinator::open(&clusters, &log, 640).await.unwrap();
         let outcome = coordinator.load(4, Duration::from_millis(300)).await.unwrap();
         assert!(outcome.per_s > 0.0 && outcome.clients == 4);
         coordinator.check().await.unwrap();
