@@ -34,7 +34,7 @@ fn a_log_reads_back_as_it_was_written() {
     assert_eq!((opening.torn_bytes, opening.unsealed), (0, false));
     for batch in &written {
         let read = store.reader().batch(batch.checkpoint().height).unwrap().unwrap();
-        assert_eq!(read.stored, *batch.stored());
+        assert_eq!(*read.stored, *batch.stored());
         assert_eq!(read.signature, Some(signature(batch)));
     }
     assert!(store.reader().batch(Height(0)).unwrap().is_none());

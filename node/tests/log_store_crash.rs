@@ -237,7 +237,7 @@ fn readers_see_a_growing_prefix_while_the_writer_appends() {
                         reader.from(Height(1)).map(|read| read.unwrap()).collect();
                     for (sealed, height) in heights.iter().zip(1..) {
                         let expected = batch(height, usize::try_from(height * 7 % 900).unwrap());
-                        assert_eq!(sealed.stored, *expected.stored());
+                        assert_eq!(*sealed.stored, *expected.stored());
                     }
                     assert!(heights.len() >= seen, "a batch went away");
                     seen = heights.len();

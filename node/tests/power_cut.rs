@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log_store_support::*;
 use quadrille_node::log_store::{LogStore, Options};
-use quadrille_node::signer::GuardFile;
+use quadrille_node::signer::{GuardFile, Syncing};
 use quadrille_protocol::types::Height;
 
 const ROUNDS: u64 = 20;
@@ -116,7 +116,8 @@ fn writer() {
     disk.0.lying_sync.store(std::env::var_os(LYING).is_some(), Ordering::Relaxed);
     let options = Options { segment_bytes: 300_000, ..disk.options() };
     let (mut store, opening) = LogStore::open_with(&dir, options).unwrap();
-    let guard = GuardFile::open(&dir.join("guard"), &network(), &domain()).unwrap();
+    let guard =
+        GuardFile::open(&dir.join("guard"), &network(), &domain(), Syncing::EachNote).unwrap();
     let mut height = opening.head.map_or(1, |head| head.0.0 + 1);
     if opening.unsealed {
         let (last, _) = opening.head.unwrap();
@@ -205,7 +206,7 @@ fn write_and_cut(image: &Image, round: u64, lying: bool) -> Result<(u64, u64), S
 /// What is there after the cut: heights in the log, and the guard's.
 fn after_the_cut(dir: &Path) -> Result<(Vec<u64>, u64, u64), String> {
     let (store, opening) = LogStore::open(dir).map_err(|refusal| refusal.to_string())?;
-    let guard = GuardFile::open(&dir.join("guard"), &network(), &domain());
+    let guard = GuardFile::open(&dir.join("guard"), &network(), &domain(), Syncing::EachNote);
     let guard = guard.map_err(|refusal| refusal.to_string())?;
     let noted = guard.last().map_or(0, |guard| guard.height.0);
     Ok((readable(&store), noted, opening.torn_bytes))

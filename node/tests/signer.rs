@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer, keyfile, passphrase};
+use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer, Syncing, keyfile, passphrase};
 use quadrille_protocol::crypto::hash::Tag;
 use quadrille_protocol::crypto::suite::{HybridSignatures, Signatures, Suite};
 use quadrille_protocol::error::Code;
@@ -29,7 +29,7 @@ fn keys(suite: Suite) -> Keys {
 }
 
 fn guard(dir: &Path) -> GuardFile {
-    GuardFile::open(dir, &network(), &domain()).unwrap()
+    GuardFile::open(dir, &network(), &domain(), Syncing::EachNote).unwrap()
 }
 
 fn checkpoint(height: u64, count: u32) -> Checkpoint {
@@ -71,6 +71,19 @@ fn keys_of_every_suite_come_back_from_their_file() {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }
+}
+
+#[test]
+fn under_a_random_passphrase_a_file_may_be_cheap_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, made) = (dir.path().join("keys"), keys(Suite::Ed25519));
+    let passphrase = "0123456789abcdef0123456789abcdef";
+    keyfile::create_at(keyfile::Cost::RANDOM, &path, &made, passphrase).unwrap();
+    assert!(same(&made, &keyfile::open(&path, passphrase).unwrap()));
+    let wrong = keyfile::open(&path, PASSPHRASE).unwrap_err();
+    assert_eq!(wrong.code, Code::WrongPassphrase);
+    let file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!((&file["memory_kib"], &file["passes"]), (&1024.into(), &1.into()));
 }
 
 #[test]
@@ -185,7 +198,7 @@ fn the_guard_notes_each_height_once_and_never_goes_back() {
         assert_eq!(file.note(Height(height - 1), one).unwrap_err().code, Code::GuardRefused);
         assert_eq!(file.last(), Some(Guard { height: Height(height), hash: one }));
     }
-    let held = GuardFile::open(dir.path(), &network(), &domain()).unwrap_err();
+    let held = GuardFile::open(dir.path(), &network(), &domain(), Syncing::EachNote).unwrap_err();
     assert_eq!(held.code, Code::DirectoryInUse);
     drop(file);
     let file = guard(dir.path());
@@ -196,7 +209,8 @@ fn the_guard_notes_each_height_once_and_never_goes_back() {
     file.note(Height(11), other).unwrap();
     drop(file);
     let stranger = "bank-b.example".parse().unwrap();
-    let refusal = GuardFile::open(dir.path(), &network(), &stranger).unwrap_err();
+    let refusal =
+        GuardFile::open(dir.path(), &network(), &stranger, Syncing::EachNote).unwrap_err();
     assert_eq!(refusal.code, Code::WrongLog);
 }
 
@@ -218,7 +232,8 @@ fn a_broken_note_leaves_the_one_before() {
         // Spoil both: nothing can be said, and so nothing is.
         file.write_all_at(&[0xff; 60], 20).unwrap();
         file.write_all_at(&[0xff; 60], 4096 + 20).unwrap();
-        let refusal = GuardFile::open(dir.path(), &network(), &domain()).unwrap_err();
+        let refusal =
+            GuardFile::open(dir.path(), &network(), &domain(), Syncing::EachNote).unwrap_err();
         assert_eq!(refusal.code, Code::GuardDamaged);
         fs::write(&path, whole).unwrap();
     }
@@ -283,4 +298,38 @@ fn a_passphrase_is_the_first_line_of_its_file() {
     }
     let missing = dir.path().join("nothing");
     assert_eq!(passphrase::read(Some(&missing), "").unwrap_err().code, Code::NoPassphrase);
+}
+
+#[test]
+fn a_guard_that_is_not_synced_each_time_is_relied_on_until_the_machine_boots_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || GuardFile::open(dir.path(), &network(), &domain(), Syncing::NowAndThen).unwrap();
+    let marker = dir.path().join("unsynced");
+    let guard = open();
+    assert!(guard.is_certain() && !marker.exists(), "nothing was noted yet");
+    guard.note(Height(1), Hash([1; 32])).unwrap();
+    assert!(marker.exists());
+    guard.note(Height(2), Hash([2; 32])).unwrap();
+    drop(guard);
+    assert!(!marker.exists(), "an orderly end leaves nothing unsynced");
+
+    let guard = open();
+    guard.note(Height(3), Hash([3; 32])).unwrap();
+    let this_boot = std::fs::read(&marker).unwrap();
+    drop(guard);
+    std::fs::write(&marker, &this_boot).unwrap();
+    assert!(open().is_certain(), "a process that was killed leaves its notes to the system");
+
+    for (height, other) in [(4, &b"another boot"[..]), (5, b"")] {
+        std::fs::write(&marker, other).unwrap();
+        let guard = open();
+        assert!(!guard.is_certain(), "a power cut may have taken notes");
+        drop(guard);
+        assert!(marker.exists() && !open().is_certain(), "it stays so until somebody signs");
+        let guard = open();
+        guard.note(Height(height), Hash([4; 32])).unwrap();
+        assert_eq!(std::fs::read(&marker).unwrap(), this_boot);
+        drop(guard);
+        assert!(open().is_certain());
+    }
 }

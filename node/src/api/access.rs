@@ -78,6 +78,7 @@ pub(super) const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/assets/{asset}/attest", Operate),
     (Method::GET, "/v1/assets/{asset}/attestation", Read),
     (Method::POST, "/v1/orders", Trade),
+    (Method::POST, "/v1/orders/batch", Trade),
     (Method::GET, "/v1/orders/{order}", Read),
     (Method::GET, "/v1/orders/{order}/evidence", Read),
     (Method::GET, "/v1/offers", Read),

@@ -32,12 +32,16 @@ use super::tokens::Bearer;
 
 /// Largest body.
 pub(super) const BODY_BYTES: usize = 64 * 1024;
-/// Where evidence is handed in: the only bodies that can be larger.
+/// Where many orders are handed in.
+const BATCH_PATH: &str = "/v1/orders/batch";
+/// Largest such body: as many hybrid-signed orders as a batch may have, in two digits a byte.
+const BATCH_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Where evidence is handed in.
 const EVIDENCE_PATH: &str = "/v1/recovery/evidence";
 /// Largest such body: evidence of the largest record, in two digits a byte.
 const EVIDENCE_BODY_BYTES: usize = 256 * 1024;
 /// Largest answer that is remembered for a key; receipts and problems are far smaller.
-const REMEMBERED_BYTES: usize = 64 * 1024;
+const REMEMBERED_BYTES: usize = 256 * 1024;
 /// Longest `Authorization` that is looked at.
 const AUTHORIZATION_BYTES: usize = 512;
 
@@ -166,6 +170,7 @@ async fn read_body(api: &Shared, path: &str, parts: &Parts, body: Body) -> Answe
         return Ok(Bytes::new());
     }
     let limit = match path {
+        BATCH_PATH => BATCH_BODY_BYTES,
         EVIDENCE_PATH => EVIDENCE_BODY_BYTES,
         _ => BODY_BYTES,
     };

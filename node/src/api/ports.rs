@@ -37,6 +37,8 @@ pub trait Core: Send + Sync + 'static {
     fn domain(&self) -> Domain;
     /// Verifies an order and has it decided.
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError>;
+    /// Verifies orders and has them decided, in this order; one answer for each.
+    async fn orders(&self, orders: Vec<SignedOrder>) -> Vec<Result<Answer, EngineError>>;
     /// Verifies a payment to another bank and has it decided and made by a plan.
     async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError>;
     /// Verifies an opening and has it decided.
@@ -57,6 +59,10 @@ impl Core for Engine {
 
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         Engine::order(self, order).await
+    }
+
+    async fn orders(&self, orders: Vec<SignedOrder>) -> Vec<Result<Answer, EngineError>> {
+        Engine::orders(self, orders).await
     }
 
     async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {

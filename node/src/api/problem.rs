@@ -46,6 +46,11 @@ impl ApiError {
         Reason::from(&self.refusal)
     }
 
+    /// As it stands in an answer that holds several.
+    pub fn problem(&self) -> Problem {
+        Problem::new(self.status.as_u16(), &self.refusal)
+    }
+
     /// Nothing is known of what became of a change.
     pub fn outcome_unknown(what: impl Into<String>) -> Self {
         Self::new(Code::OutcomeUnknown, what)
@@ -86,7 +91,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let problem = Problem::new(self.status.as_u16(), &self.refusal);
+        let problem = self.problem();
         // Strings and numbers: there is nothing in them that JSON cannot say.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (self.status, body).into_response();

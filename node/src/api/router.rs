@@ -21,8 +21,8 @@ use utoipa_axum::routes;
 use super::access::{Access, access_to};
 use super::dto::Problem;
 use super::handlers::{
-    assets, events, hooks, ledgers, market, names, node, payments, peers, positions, recovery,
-    settlements,
+    assets, events, hooks, ledgers, market, names, node, orders, payments, peers, positions,
+    recovery, settlements,
 };
 use super::problem::{ApiError, PROBLEM_JSON};
 use super::state::Shared;
@@ -91,9 +91,10 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(assets::close))
         .routes(routes!(assets::attest))
         .routes(routes!(assets::attestation))
-        .routes(routes!(market::post_order))
-        .routes(routes!(market::order))
-        .routes(routes!(market::order_evidence))
+        .routes(routes!(orders::post_order))
+        .routes(routes!(orders::post_orders))
+        .routes(routes!(orders::order))
+        .routes(routes!(orders::order_evidence))
         .routes(routes!(market::offers))
         .routes(routes!(market::offer))
         .routes(routes!(market::book))

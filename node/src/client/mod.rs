@@ -25,6 +25,9 @@ pub use events::Follower;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for a whole answer, unless the caller says otherwise.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+/// A connection that nothing has gone over for so long is not used again: the node closes one on
+/// which no request comes for its `head_timeout`, and a request sent at that moment would be lost.
+const IDLE: Duration = Duration::from_secs(4);
 /// Largest answer that is read.
 pub const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Rows that are asked for at once.
@@ -96,6 +99,7 @@ impl Client {
         // A proxy that is set for browsing would see the token; a node redirects nobody.
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()

@@ -12,12 +12,13 @@ use reqwest::Method;
 use super::{Client, ClientError};
 use crate::api::dto::{
     Armour, AssetView, BookEntry, CheckpointView, CorrespondentsView, EntryView, Explanation,
-    FeeView, GatewayView, IdentityReceipt, IdentityView, Issue, LedgerSummary, LedgerView, LogHead,
-    LogLevel, MemberView, NameView, NettingRequest, NettingSwitch, NettingView, NewAsset,
-    NewLedger, NewPayment, NewSubscription, OfferView, OrderView, PathView, PaymentView, PeerView,
-    PositionView, Providers, Receipt, RecoveryView, SettleUp, SettlementState, SettlementSummary,
-    SettlementView, SignedBytes, StandingsView, Status, SubscriptionView, TransitLedger,
-    TravelRuleView, TravelThreshold, TrustLimit, TrustLine,
+    FeeView, GatewayView, HandedIn, IdentityReceipt, IdentityView, Issue, LedgerSummary,
+    LedgerView, LogHead, LogLevel, MemberView, NameView, NettingRequest, NettingSwitch,
+    NettingView, NewAsset, NewLedger, NewPayment, NewSubscription, OfferView, OrderBatch,
+    OrderBatchAnswer, OrderView, PathView, PaymentView, PeerView, PositionView, Providers, Receipt,
+    RecoveryView, SettleUp, SettlementState, SettlementSummary, SettlementView, SignedBytes,
+    StandingsView, Status, SubscriptionView, TransitLedger, TravelRuleView, TravelThreshold,
+    TrustLimit, TrustLine,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -226,6 +227,22 @@ impl Client {
     pub async fn order(&self, order: &SignedOrder) -> Answer<Receipt> {
         let body = SignedBytes { bytes: hex::encode(codec::encode(order)) };
         self.call(Method::POST, &["v1", "orders"]).body(&body).answer().await
+    }
+
+    /// Hands in many signed orders, 256 at most, to be decided in this order; one answer for
+    /// each. The same orders may be sent again at any time.
+    ///
+    /// # Errors
+    /// Of the request as a whole; what became of each order is in the answers.
+    pub async fn orders(&self, orders: &[SignedOrder]) -> Answer<Vec<HandedIn>> {
+        let bytes = |order| SignedBytes { bytes: hex::encode(codec::encode(order)) };
+        let body = OrderBatch { orders: orders.iter().map(bytes).collect() };
+        let answer: OrderBatchAnswer =
+            self.call(Method::POST, &["v1", "orders", "batch"]).body(&body).answer().await?;
+        match answer.items.len() == orders.len() {
+            true => Ok(answer.items),
+            false => Err(ClientError::Unknown("not one answer for each order".to_owned())),
+        }
     }
 
     /// What has become of an order.

@@ -71,6 +71,18 @@ impl Config {
         }
     }
 
+    /// Whether guard and log are on one disk, as far as can be told.
+    #[must_use]
+    pub fn guard_shares_disk(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let device = |path: &Path| std::fs::metadata(path).ok().map(|about| about.dev());
+        let guard = self.guard_dir();
+        // The folder may not be there yet.
+        let there = guard.ancestors().find(|folder| folder.exists());
+        let (guard, log) = (there.and_then(device), device(&self.dir));
+        guard.is_some() && guard == log
+    }
+
     /// Worker threads that verify signatures: as configured, or one for each core.
     #[must_use]
     pub fn verify_workers(&self) -> usize {

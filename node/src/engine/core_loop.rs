@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::log::{Batch, Record};
@@ -18,6 +18,10 @@ use super::sealing::{Reply, Turn};
 use super::{Clock, Counters, TURN_INPUTS};
 use crate::relations::Relations;
 
+/// A batch with as many records as this is one of a busy loop: more than one trade is in it.
+const BUSY_RECORDS: u32 = 32;
+/// How long a busy loop lets more come together. A trade is some six turns of two banks long.
+const SPACING: Duration = Duration::from_millis(4);
 /// Longest wait for a job when the core wants nothing: the clock may have jumped.
 const IDLE_MS: u64 = 1_000;
 
@@ -34,6 +38,31 @@ pub(super) struct CoreLoop {
     next_request: u64,
     /// A job that waits for a turn of its own.
     held: Option<Job>,
+}
+
+/// How soon one turn may follow another.
+///
+/// Every batch costs its bank an fsync and a signature and each listener a check of it, however
+/// little is in it. So a busy loop waits a moment for more; an idle one never does.
+#[derive(Default)]
+struct Rhythm {
+    /// Until when more is waited for.
+    next: Option<Instant>,
+}
+
+impl Rhythm {
+    /// Waits for more to come together, if the loop is busy.
+    fn keep(&mut self) {
+        if let Some(next) = self.next.take() {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// A turn is over, and this came of it.
+    fn turned(&mut self, batch: Option<&Batch>) {
+        let busy = batch.is_some_and(|batch| batch.checkpoint().count >= BUSY_RECORDS);
+        self.next = busy.then(|| Instant::now() + SPACING);
+    }
 }
 
 /// What was gathered for one turn.
@@ -79,8 +108,10 @@ impl CoreLoop {
     pub(super) fn run(mut self) -> Result<(), Refusal> {
         let mut left = VecDeque::new();
         let mut wake = Some(self.clock.now());
+        let mut rhythm = Rhythm::default();
         loop {
             let first = if left.is_empty() { self.wait(wake) } else { Next::Nothing };
+            rhythm.keep();
             let mut gathered =
                 Gathered { inputs: std::mem::take(&mut left), ..Gathered::default() };
             match first {
@@ -95,6 +126,7 @@ impl CoreLoop {
             drop(room);
             let taken = before.saturating_sub(inputs.len());
             Counters::add(&self.counters.inputs, u64::try_from(taken).unwrap_or(0));
+            rhythm.turned(effects.batch.as_deref());
             wake = if effects.more { Some(self.clock.now()) } else { effects.wake };
             let delivers = looks.into_iter().map(|look| look(&self.validator)).collect();
             if self.hand_on(effects, delivers).is_err() {

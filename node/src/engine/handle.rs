@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures::future::join_all;
 use quadrille_protocol::crypto::suite::{HybridSignatures, PublicKey};
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::Directory;
@@ -18,6 +19,10 @@ use super::keys::HolderKeys;
 use super::verify::Verifier;
 use super::{Counters, PAGES_KIB};
 use crate::relations::Relations;
+
+/// Orders of one request that are verified in one go: enough that handing them to a worker costs
+/// little, few enough that all workers have some.
+const ORDERS_AT_ONCE: usize = 32;
 
 /// What was accepted, and where it stands in the log; it is durable and signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,9 +206,52 @@ impl Engine {
     /// See [`EngineError`].
     pub async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         let shared = self.shared.clone();
+        let bytes = order.order.len();
         let check = move || shared.verify_order(order);
-        let verified = self.shared.verifier.run(check).await?;
+        let verified = self.shared.verifier.run_sized(bytes, check).await?;
         self.request(Request::Order(Box::new(verified))).await
+    }
+
+    /// Verifies orders, so many at a time on each worker, and has them decided in this order.
+    /// One answer for each.
+    ///
+    /// # Errors
+    /// See [`EngineError`], of each by itself.
+    pub async fn orders(&self, orders: Vec<SignedOrder>) -> Vec<Result<Answer, EngineError>> {
+        let mut checks = Vec::new();
+        let mut orders = orders.into_iter();
+        loop {
+            let some: Vec<SignedOrder> = orders.by_ref().take(ORDERS_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            let (shared, count) = (self.shared.clone(), some.len());
+            let check = move || {
+                Ok(some.into_iter().map(|order| shared.verify_order(order)).collect::<Vec<_>>())
+            };
+            checks.push((count, self.shared.verifier.run(check)));
+        }
+        let (counts, checks): (Vec<_>, Vec<_>) = checks.into_iter().unzip();
+        let mut waiting = Vec::new();
+        for (count, checked) in counts.into_iter().zip(join_all(checks).await) {
+            let verified = checked.unwrap_or_else(|refusal| vec![Err(refusal); count]);
+            waiting.extend(verified.into_iter().map(|verified| {
+                let (send, receive) = oneshot::channel();
+                self.enqueue(Job::Request(Request::Order(Box::new(verified?)), send))?;
+                Ok::<_, EngineError>(receive)
+            }));
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for waiting in waiting {
+            answers.push(match waiting {
+                Ok(receive) => match receive.await {
+                    Ok(answer) => answer.map_err(EngineError::from),
+                    Err(_) => Err(EngineError::Unknown),
+                },
+                Err(error) => Err(error),
+            });
+        }
+        answers
     }
 
     /// Verifies a payment to another bank and has it decided and made by `plan`.
@@ -349,6 +397,7 @@ fn kilobytes(input: &Input) -> u32 {
         | Input::Message { .. }
         | Input::Connected(_)
         | Input::Notice(_)
+        | Input::Notices(_)
         | Input::ReturnedEvidence(_)
         | Input::Shown(_)
         | Input::NeverDecided { .. } => 0,

@@ -10,8 +10,9 @@
 //!        replies  feeds   index, publications, events
 //! ```
 //!
-//! While one batch is on its way to the disk the core works on the next, so a busy engine makes
-//! large batches by itself and an idle one answers at once.
+//! While one batch is on its way to the disk the core works on the next, and a busy core lets some
+//! milliseconds' work come together; so a busy engine makes large batches and an idle one answers
+//! at once.
 //!
 //! Invariants: nothing leaves before its batch is durable and signed, not even what a query has
 //! seen; effects are carried out in the order of the turns; the first error of the disk, the
@@ -21,6 +22,7 @@ mod core_loop;
 mod crash;
 mod handle;
 mod keys;
+mod memo;
 mod recent;
 mod sealing;
 mod verify;
@@ -37,7 +39,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use handle::{Answer, Engine, EngineError};
 pub use keys::HolderKeys;
-pub use recent::{RecentBatches, Sealed};
+pub use recent::{RecentBatches, RecentLog, Sealed};
 pub use verify::Verifier;
 
 use crate::evidence::Evidences;
@@ -134,6 +136,8 @@ pub struct Parts {
     pub signer: Arc<dyn Signer>,
     /// Reads the log back with the index's help, for the feeds.
     pub evidence: Arc<Evidences<Log>>,
+    /// Where the last batches are kept in memory.
+    pub recent: RecentBatches,
     /// Where batches go to be indexed.
     pub indexing: mpsc::Sender<Arc<SealedBatch>>,
     /// The time.
@@ -198,7 +202,7 @@ impl Running {
 /// # Errors
 /// When a thread cannot be started.
 pub fn start(parts: Parts) -> Result<Running, Refusal> {
-    let Parts { validator, log, signer, evidence, indexing, clock, metrics, .. } = parts;
+    let Parts { validator, log, signer, evidence, recent, indexing, clock, metrics, .. } = parts;
     let (jobs, queue) = mpsc::channel(parts.queue.clamp(1, QUEUE_MOST));
     let verifier = Verifier::new(parts.verify_workers);
     let (seal, sealing) = std::sync::mpsc::sync_channel(0);
@@ -207,7 +211,6 @@ pub fn start(parts: Parts) -> Result<Running, Refusal> {
     let (end_sender, end) = watch::channel(End::Running);
     let end_sender = Arc::new(end_sender);
     let counters = Arc::new(Counters::default());
-    let recent = RecentBatches::new();
     let keys = HolderKeys::new(evidence.index().clone());
     let shared = Arc::new(handle::Shared::new(&validator, keys, verifier, counters.clone()));
     let engine = Engine::new(jobs, shared.clone());

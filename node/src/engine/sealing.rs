@@ -1,5 +1,6 @@
 //! Sealing: append and sync, note in the guard and sign, and only then speak.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
+use quadrille_protocol::limits;
 use quadrille_protocol::log::{Batch, Record};
 use quadrille_protocol::types::{AssetPair, Domain, Height};
 use quadrille_protocol::validator::{Accepted, Effect, Event};
@@ -20,6 +22,16 @@ use crate::feeds::Feeds;
 use crate::log_store::{LogStore, SealedBatch};
 use crate::signer::Signer;
 use crate::telemetry::Metrics;
+
+/// Notices in one bundle: an offer's terms are at most some kilobytes, so that a bundle stays far
+/// below the largest frame of a session.
+const NOTICES_AT_ONCE: usize = 64;
+
+const _: () = assert!(NOTICES_AT_ONCE <= limits::PAGE_ITEMS);
+const _: () = assert!(NOTICES_AT_ONCE * limits::GOSSIP_BYTES <= limits::FRAME_BYTES);
+
+/// Notices of one batch by whom they are for.
+type Directed = BTreeMap<Domain, Vec<u32>>;
 
 /// One turn's effects on their way.
 pub(super) struct Turn {
@@ -59,9 +71,11 @@ impl Sealer {
                 Some(batch) => Some(self.seal(batch)?),
                 None => None,
             };
+            let mut directed = Directed::new();
             for effect in turn.effects {
-                self.carry_out(effect, sealed.as_deref())?;
+                self.carry_out(effect, sealed.as_deref(), &mut directed)?;
             }
+            self.send_notices(directed, sealed.as_deref())?;
             if let Some(batch) = &turn.batch {
                 self.crash.reach(Moment::AfterEffects, batch);
             }
@@ -95,8 +109,7 @@ impl Sealer {
         self.metrics.engine.batch_records.observe(f64::from(checkpoint.count));
         self.metrics.engine.height.set(checkpoint.height.0);
         self.height = checkpoint.height;
-        let stored =
-            SealedBatch { stored: batch.stored().clone(), signature: Some(signature.clone()) };
+        let stored = SealedBatch { stored: batch.share(), signature: Some(signature.clone()) };
         let bytes = batch.stored().records.iter().map(|record| record.len()).sum();
         let sealed = Arc::new(Sealed { batch: batch.clone(), signature, bytes });
         self.recent.push(sealed.clone());
@@ -106,7 +119,12 @@ impl Sealer {
         Ok(sealed)
     }
 
-    fn carry_out(&self, effect: Effect, sealed: Option<&Sealed>) -> Result<(), Refusal> {
+    fn carry_out(
+        &self,
+        effect: Effect,
+        sealed: Option<&Sealed>,
+        directed: &mut Directed,
+    ) -> Result<(), Refusal> {
         match effect {
             Effect::SendPage { to, height, page } => self.feeds.page(&to, height, page),
             Effect::Resend { to, after } => self.feeds.resend(&to, after, self.height),
@@ -114,7 +132,12 @@ impl Sealer {
             Effect::Message { to, message } => {
                 self.feeds.message(&to, Bytes::from(codec::encode(&message)));
             }
-            Effect::Publish { leaf, only } => self.publish(leaf, &only, sealed)?,
+            Effect::Publish { leaf, only } if only.is_empty() => self.publish(leaf, sealed)?,
+            Effect::Publish { leaf, only } => {
+                for domain in only {
+                    directed.entry(domain).or_default().push(leaf);
+                }
+            }
             Effect::LookUpDecision { header, from } => {
                 self.feeds.look_up_decision(header, from, self.height);
             }
@@ -125,20 +148,27 @@ impl Sealer {
         Ok(())
     }
 
-    fn publish(&self, leaf: u32, only: &[Domain], sealed: Option<&Sealed>) -> Result<(), Refusal> {
-        let missing = || Refusal::new(Code::NodeFault, "a publication without a batch");
-        let sealed = sealed.ok_or_else(missing)?;
+    fn publish(&self, leaf: u32, sealed: Option<&Sealed>) -> Result<(), Refusal> {
+        let sealed = sealed.ok_or_else(no_batch)?;
         let evidence = sealed.batch.evidence(leaf, &sealed.signature)?;
         let pair = pair_of(&evidence.read()?);
         let bytes = Bytes::from(codec::encode(&evidence));
-        if only.is_empty() {
-            if self.publications.try_send(Publication { pair, evidence: bytes }).is_err() {
-                Counters::add(&self.counters.publications_dropped, 1);
-            }
-            return Ok(());
+        if self.publications.try_send(Publication { pair, evidence: bytes }).is_err() {
+            Counters::add(&self.counters.publications_dropped, 1);
         }
-        for domain in only {
-            self.feeds.notice(domain, bytes.clone());
+        Ok(())
+    }
+
+    /// What is for named domains only: all of a batch for one of them goes under one proof.
+    fn send_notices(&self, directed: Directed, sealed: Option<&Sealed>) -> Result<(), Refusal> {
+        for (domain, mut leaves) in directed {
+            let sealed = sealed.ok_or_else(no_batch)?;
+            leaves.sort_unstable();
+            leaves.dedup();
+            for some in leaves.chunks(NOTICES_AT_ONCE) {
+                let bundle = sealed.batch.bundle(some, &sealed.signature)?;
+                self.feeds.notices(&domain, Bytes::from(codec::encode(&bundle)));
+            }
         }
         Ok(())
     }
@@ -155,6 +185,10 @@ impl Sealer {
             Counters::add(&self.counters.events_dropped, 1);
         }
     }
+}
+
+fn no_batch() -> Refusal {
+    Refusal::new(Code::NodeFault, "a publication without a batch")
 }
 
 /// The pair that a published record is about.

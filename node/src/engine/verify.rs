@@ -1,17 +1,25 @@
-//! Verification before the core: on blocking threads, a bounded number at a time.
+//! Verification before the core: on blocking threads, a bounded number at a time; what is short
+//! where it is asked for.
 
 use std::sync::Arc;
 
 use quadrille_protocol::error::{Code, Refusal};
 use tokio::sync::Semaphore;
 
+use super::memo::CheckedOnce;
+
 /// Verifications at a time, at most: one thread stands behind each.
 pub const WORKERS_MOST: usize = 256;
+
+/// What is checked at once: a signed order or a page with some statements, a tenth of a
+/// millisecond or two.
+const SHORT_BYTES: usize = 16 * 1024;
 
 /// Runs verifications. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     permits: Arc<Semaphore>,
+    signatures: Arc<CheckedOnce>,
 }
 
 impl Verifier {
@@ -19,7 +27,27 @@ impl Verifier {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let workers = workers.clamp(1, WORKERS_MOST);
-        Self { permits: Arc::new(Semaphore::new(workers)) }
+        let signatures = Arc::default();
+        Self { permits: Arc::new(Semaphore::new(workers)), signatures }
+    }
+
+    /// What the checks verify with.
+    #[must_use]
+    pub fn signatures(&self) -> Arc<CheckedOnce> {
+        self.signatures.clone()
+    }
+
+    /// Runs a check over so many bytes: a short one at once, where a worker would cost about as
+    /// much as the check itself, any other as [`Verifier::run`].
+    ///
+    /// # Errors
+    /// As [`Verifier::run`].
+    pub async fn run_sized<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        check: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if bytes <= SHORT_BYTES { check() } else { self.run(check).await }
     }
 
     /// Runs `check` on a worker; waits for a free one first.

@@ -147,8 +147,8 @@ impl Feeds {
         self.signal(to, Signal::Ready(Wire::Message(message)));
     }
 
-    pub(crate) fn notice(&self, to: &Domain, evidence: Bytes) {
-        self.signal(to, Signal::Ready(Wire::Notice(evidence)));
+    pub(crate) fn notices(&self, to: &Domain, bundle: Bytes) {
+        self.signal(to, Signal::Ready(Wire::Notices(bundle)));
     }
 
     /// Searches the log up to `height` for a decision; shows it to whoever asked, or tells the

@@ -17,11 +17,11 @@ use super::{Shared, sign};
 use crate::api::dto::{EventKind, EventView};
 use crate::api::ports::History;
 use crate::api::{BookWatch, LOOK, view};
-use crate::index::events::{Read, read_on};
+use crate::index::events::{Read, Which, read_on};
 use crate::index::{Event, EventId};
 
 /// Events read from the log at once.
-const READ_AT_ONCE: usize = 64;
+const ENOUGH: usize = 64;
 /// The first wait after a failure; it doubles up to [`WAIT_MOST`].
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 /// The longest wait after a failure.
@@ -140,7 +140,8 @@ impl Worker {
             let after = self.cursor.acknowledged();
             let fresh = after >= self.read.end;
             if fresh {
-                self.read = read(self.shared.history.clone(), after).await?;
+                let which = self.filter.which();
+                self.read = read(self.shared.history.clone(), after, which).await?;
             }
             let filter = &self.filter;
             let wanted = |event: &Event| filter.wants(&view::event(event));
@@ -321,8 +322,8 @@ fn stopping() -> Refusal {
     Refusal::new(Code::NotLive, "the node is going down")
 }
 
-async fn read(history: History, after: EventId) -> Result<Read, Refusal> {
-    let read = move || read_on(&history.log, &history.index, after, READ_AT_ONCE);
+async fn read(history: History, after: EventId, which: Which) -> Result<Read, Refusal> {
+    let read = move || read_on(&history.log, &history.index, after, which, ENOUGH);
     tokio::task::spawn_blocking(read).await.map_err(|_| stopping())?
 }
 

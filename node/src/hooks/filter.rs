@@ -6,6 +6,7 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::types::{Uai, Ubi};
 
 use crate::api::dto::{EventKind, EventView};
+use crate::index::events::Which;
 
 /// Which events somebody wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,14 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Which records of the log it needs.
+    #[must_use]
+    pub fn which(&self) -> Which {
+        let of_transactions = [EventKind::LedgerEntry, EventKind::SettlementFinal];
+        let only = self.types.iter().all(|kind| of_transactions.contains(kind) || kind.is_live());
+        if only && !self.types.is_empty() { Which::Transactions } else { Which::All }
+    }
+
     /// Whether it wants this one.
     #[must_use]
     pub fn wants(&self, event: &EventView) -> bool {

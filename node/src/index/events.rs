@@ -11,7 +11,7 @@ use quadrille_protocol::ledger::transaction::{Cause, Transaction};
 use quadrille_protocol::log::record::{Aborted, Decided, Revealed};
 use quadrille_protocol::log::{OutcomeKind, Record, Statement, StoredBatch};
 use quadrille_protocol::types::{
-    Amount, AssetPair, Domain, Hash, Height, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
+    Amount, AssetPair, Domain, Height, OrderId, Sequence, SettlementId, Time, Uai, Ubi,
 };
 use serde::{Deserialize, Serialize};
 
@@ -98,8 +98,6 @@ pub enum EventKind {
         ledger: Ubi,
         /// The entry's number.
         sequence: Sequence,
-        /// Its hash.
-        hash: Hash,
         /// Why, in a word.
         cause: String,
         /// The order that it names.
@@ -289,16 +287,34 @@ pub enum EventKind {
     },
 }
 
+/// Which events are made. Most of a log is what banks say to each other; whoever follows ledgers
+/// alone does not pay for reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Those of transactions: `ledger.entry` and `settlement.final`.
+    Transactions,
+}
+
 /// The events of a batch, in order.
 ///
 /// # Errors
 /// `Q-1001` to `Q-1004` a record that cannot be read.
 pub fn events_of(stored: &StoredBatch) -> Result<Vec<Event>, Refusal> {
+    some_events_of(stored, Which::All)
+}
+
+fn some_events_of(stored: &StoredBatch, which: Which) -> Result<Vec<Event>, Refusal> {
     let checkpoint = &stored.checkpoint;
     let mut events = Vec::new();
     for (leaf, bytes) in (0u32..).zip(&stored.records) {
-        // A page says nothing that its statements have not said.
-        if Record::is_page(bytes) {
+        let read = match which {
+            // A page says nothing that its statements have not said.
+            Which::All => !Record::is_page(bytes),
+            Which::Transactions => Record::is_transaction(bytes),
+        };
+        if !read {
             continue;
         }
         let record = super::fold::read_record(bytes)?;
@@ -346,8 +362,9 @@ pub struct Read {
     pub indexed: Height,
 }
 
-/// The next events behind `after`, at most `limit` and [`LIST_ROWS`], no further than the index:
-/// whoever is told of something can look it up.
+/// The next events behind `after`, no further than the index: whoever is told of something can
+/// look it up. Whole batches, until there are `enough` events: a batch is read once, however many
+/// events it has.
 ///
 /// # Errors
 /// Those of reading the log.
@@ -355,17 +372,27 @@ pub fn read_on(
     source: &impl BatchSource,
     index: &Index,
     after: EventId,
-    limit: usize,
+    which: Which,
+    enough: usize,
 ) -> Result<Read, Refusal> {
     let indexed = index.indexed();
-    let mut events = events_after(source, Some(after), limit)?;
-    let whole = events.len() < limit.clamp(1, LIST_ROWS);
-    events.retain(|event| event.id.height <= indexed);
-    let end = match events.last() {
-        Some(last) if !whole => last.id,
-        // Batches without events need not be read again.
-        Some(_) | None => after.max(EventId::end_of(indexed)),
-    };
+    let mut events = Vec::new();
+    let mut end = after;
+    for batch in source.batches(after.height) {
+        let stored = batch?.stored;
+        let height = stored.checkpoint.height;
+        if height > indexed {
+            break;
+        }
+        let made = some_events_of(&stored, which)?;
+        events.extend(made.into_iter().filter(|event| event.id > after));
+        end = end.max(EventId::end_of(height));
+        if events.len() >= enough.max(1) {
+            return Ok(Read { events, end, indexed });
+        }
+    }
+    // Heights without a batch need not be looked at again.
+    end = end.max(EventId::end_of(indexed));
     Ok(Read { events, end, indexed })
 }
 
@@ -473,7 +500,6 @@ fn of_transaction(transaction: &Transaction) -> Vec<EventKind> {
         .map(|entry| EventKind::Entry {
             ledger: entry.ledger,
             sequence: entry.sequence,
-            hash: entry.hash(&transaction.cause),
             cause: cause.kind().to_owned(),
             order: cause.order(),
             settlement: cause.settlement(),

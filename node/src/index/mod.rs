@@ -1,14 +1,17 @@
 //! The index: what queries need to find in the log.
 //!
 //! ```text
-//!   log --batches--> Indexer (a thread) --one atomic write per run--> sled <--questions-- api
+//!   log --batches--> Indexer (a thread) --one commit per run--> store <--questions-- api
+//!                                                                 | blocks of rows
+//!                                                                sled
 //! ```
 //!
 //! Invariants: the index is a function of the log, so it may be deleted at any time and answers
-//! the same when it has been rebuilt; rows and the mark that says how far they go are written
-//! together; nothing here decides anything. sled does not make its writes durable by itself and
-//! does not always open again after a hard stop. Both cost time here and nothing else: a lost
-//! tail is applied again, and what does not open is deleted and rebuilt.
+//! the same when it has been rebuilt; rows and the mark that says how far they go are committed
+//! and written together; nothing here decides anything. What is applied is ahead of what is in
+//! sled, by what the store keeps in memory; sled does not make its writes durable by itself and
+//! does not always open again after a hard stop. All of this costs time and nothing else: a lost
+//! tail is applied again, and what does not open or cannot be read is deleted and rebuilt.
 
 mod draft;
 pub mod events;
@@ -18,6 +21,7 @@ mod keys;
 pub mod query;
 pub mod rows;
 mod source;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,9 +33,10 @@ use quadrille_protocol::types::{Hash, Height};
 use tokio::sync::watch;
 
 use crate::log_store::SealedBatch;
-use draft::{Draft, failed, get};
+use draft::{Cache, Draft, failed, get};
 use fold::Fold;
 use keys::{Key, Kind};
+use store::{Limits, Store};
 
 pub use events::{Event, EventId, EventKind};
 pub use indexer::{INDEX_QUEUE, Indexer};
@@ -44,13 +49,18 @@ pub use rows::{
 pub use source::{BatchSource, Log};
 
 /// Rises whenever rows change their meaning: an index of another version is built again.
-const VERSION: u32 = 2;
-/// Batches between two times that the index is made durable.
-const SYNC_BATCHES: u64 = 1_024;
+const VERSION: u32 = 3;
+/// Batches between two times that what is applied is written, however little it is: no start has
+/// to apply many more again.
+const WRITE_BATCHES: u64 = 16_384;
 /// Batches that catching up writes at once.
 const CATCH_UP_BATCHES: usize = 64;
 /// Memory that sled may use for its cache, in bytes.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// The file that tells the next start to begin anew.
+const NOTE: &str = "opening";
+/// The folder of sled.
+const ROWS: &str = "rows";
 /// How long a locked database is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How often it is looked at.
@@ -79,11 +89,18 @@ pub struct Index {
 }
 
 struct Shared {
-    db: sled::Db,
+    store: Store,
     dir: PathBuf,
     progress: watch::Sender<Progress>,
-    /// Batches written since the index was last made durable; held while writing.
-    unsynced: Mutex<u64>,
+    writer: Mutex<Writer>,
+}
+
+/// What only who applies batches has; held while applying.
+#[derive(Default)]
+struct Writer {
+    /// Batches applied since the last ones were handed over to be written.
+    unwritten: u64,
+    cache: Cache,
 }
 
 impl std::fmt::Debug for Index {
@@ -105,26 +122,26 @@ impl Index {
         std::fs::create_dir_all(dir).map_err(io)?;
         // sled may panic, and so end the process, over files that a hard stop left behind. The
         // note tells the next start to begin anew.
-        let (note, rows) = (dir.join("opening"), dir.join("rows"));
+        let (note, rows) = (dir.join(NOTE), dir.join(ROWS));
         if note.exists() {
             remove(&rows).map_err(io)?;
         }
         std::fs::write(&note, b"").map_err(io)?;
-        let opened = match open_rows(&rows) {
-            // Somebody else has it open: not ours to delete.
-            Err(error) if is_locked(&error) => Err(error),
-            Err(error) => {
-                tracing::warn!(%error, dir = %rows.display(), "index is built anew");
+        let opened = match open_store(dir) {
+            Err(Unopened::Damaged(refusal)) => {
+                tracing::warn!(%refusal, dir = %rows.display(), "index is built anew");
                 remove(&rows).map_err(io)?;
-                open_rows(&rows)
+                open_store(dir)
             }
-            Ok(db) => Ok(db),
+            // Where somebody else has it open it is not ours to delete.
+            opened => opened,
         };
         std::fs::remove_file(&note).map_err(io)?;
-        let db = opened.map_err(failed)?;
-        let mark = get::<Mark>(&db, &mark_key()).ok().flatten();
+        let store =
+            opened.map_err(|(Unopened::Locked(refusal) | Unopened::Damaged(refusal))| refusal)?;
+        let mark = get::<Mark>(&store, &mark_key()).ok().flatten();
         let (progress, _) = watch::channel(Progress { mark: None, stopped: false });
-        let shared = Shared { db, dir: dir.to_owned(), progress, unsynced: Mutex::new(0) };
+        let shared = Shared { store, dir: dir.to_owned(), progress, writer: Mutex::default() };
         let index = Self { shared: Arc::new(shared) };
         match mark.filter(|mark| mark.version == VERSION) {
             Some(mark) => index.advance(mark),
@@ -160,11 +177,26 @@ impl Index {
     }
 
     /// Brings the index to `head`, the last batch of the log: what is missing is applied. An
-    /// index that goes further than the log, or knows another one, is built anew.
+    /// index that goes further than the log, knows another one or is damaged is built anew.
     ///
     /// # Errors
     /// `Q-2401`, `Q-2402` when the log does not hold together, and those of `source`.
     pub fn catch_up(
+        &self,
+        source: &impl BatchSource,
+        head: Option<(Height, Hash)>,
+    ) -> Result<(), Refusal> {
+        match self.bring_to(source, head) {
+            Err(refusal) if refusal.code == Code::IndexFailed && self.is_damaged() => {
+                tracing::warn!(%refusal, dir = %self.shared.dir.display(), "index is built anew");
+                self.reset()?;
+                self.bring_to(source, head)
+            }
+            ended => ended,
+        }
+    }
+
+    fn bring_to(
         &self,
         source: &impl BatchSource,
         head: Option<(Height, Hash)>,
@@ -206,9 +238,11 @@ impl Index {
         &self,
         batches: &[B],
     ) -> Result<(), Refusal> {
-        let mut unsynced = self.writing();
+        let mut writer = self.writer();
         let mut mark = self.mark();
-        let mut fold = Fold::new(Draft::new(self.db()))?;
+        // Thrown away, and so read again, when this run comes to nothing.
+        let cache = std::mem::take(&mut writer.cache);
+        let mut fold = Fold::new(Draft::new(self.store(), cache))?;
         let mut count: u64 = 0;
         for batch in batches {
             let stored = &batch.borrow().stored;
@@ -229,14 +263,14 @@ impl Index {
             count = count.saturating_add(1);
         }
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(()) };
-        let mut draft = fold.finish();
-        draft.put(Key::of(Kind::Mark), &mark);
-        draft.write()?;
+        let (changes, cache) = fold.finish(&mark);
+        self.store().commit(changes)?;
+        writer.cache = cache;
         self.advance(mark);
-        *unsynced = unsynced.saturating_add(count);
-        if *unsynced >= SYNC_BATCHES {
-            *unsynced = 0;
-            self.make_durable()?;
+        writer.unwritten = writer.unwritten.saturating_add(count);
+        if writer.unwritten >= WRITE_BATCHES {
+            writer.unwritten = 0;
+            self.store().write_soon();
         }
         Ok(())
     }
@@ -246,8 +280,15 @@ impl Index {
     /// # Errors
     /// `Q-2401`.
     pub fn reset(&self) -> Result<(), Refusal> {
-        let _writing = self.writing();
-        self.db().clear().map_err(failed)?;
+        let mut writer = self.writer();
+        *writer = Writer::default();
+        self.store().clear()?;
+        if self.is_damaged() {
+            let note = self.shared.dir.join(NOTE);
+            std::fs::remove_file(&note).map_err(|error| {
+                Refusal::new(Code::IndexFailed, format!("{}: {error}", note.display()))
+            })?;
+        }
         self.shared.progress.send_modify(|progress| progress.mark = None);
         Ok(())
     }
@@ -257,13 +298,18 @@ impl Index {
     /// # Errors
     /// `Q-2401`.
     pub fn sync(&self) -> Result<(), Refusal> {
-        let mut unsynced = self.writing();
-        *unsynced = 0;
-        self.make_durable()
+        let mut writer = self.writer();
+        writer.unwritten = 0;
+        self.store().sync()
     }
 
-    fn db(&self) -> &sled::Db {
-        &self.shared.db
+    /// Whether something could not be read; then the next start builds it anew.
+    fn is_damaged(&self) -> bool {
+        self.shared.dir.join(NOTE).exists()
+    }
+
+    fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     fn mark(&self) -> Option<Mark> {
@@ -278,9 +324,10 @@ impl Index {
         self.shared.progress.send_modify(|progress| progress.stopped = true);
     }
 
-    /// The database is consistent whatever a panic interrupted: it is written at once.
-    fn writing(&self) -> MutexGuard<'_, u64> {
-        self.shared.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The store is consistent whatever a panic interrupted: it takes changes in at once. The
+    /// cache was taken out while it was in use.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what is indexed is the beginning of the log that ends at `head`.
@@ -297,19 +344,26 @@ impl Index {
         let known = source.batch(height)?;
         Ok(last > height && known.is_some_and(|batch| batch.stored.checkpoint.hash() == hash))
     }
-
-    /// sled's flush alone is not durable on Linux: it ends in `sync_file_range`.
-    fn make_durable(&self) -> Result<(), Refusal> {
-        self.db().flush().map_err(failed)?;
-        let file = self.shared.dir.join("rows").join("db");
-        std::fs::File::open(&file).and_then(|file| file.sync_data()).map_err(|error| {
-            Refusal::new(Code::IndexFailed, format!("{}: {error}", file.display()))
-        })
-    }
 }
 
 fn mark_key() -> Vec<u8> {
     Key::of(Kind::Mark).bytes()
+}
+
+/// Why there is no store.
+enum Unopened {
+    /// Somebody else has it open.
+    Locked(Refusal),
+    Damaged(Refusal),
+}
+
+fn open_store(dir: &Path) -> Result<Store, Unopened> {
+    let db = match open_rows(&dir.join(ROWS)) {
+        Ok(db) => db,
+        Err(error) if is_locked(&error) => return Err(Unopened::Locked(failed(error))),
+        Err(error) => return Err(Unopened::Damaged(failed(error))),
+    };
+    Store::open(db, dir, Limits::default()).map_err(Unopened::Damaged)
 }
 
 /// Opens the database. One that was closed a moment ago in this process may still be locked:

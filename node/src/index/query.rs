@@ -1,7 +1,5 @@
 //! Questions to the index. Every list has a limit and goes on at a cursor.
 
-use std::ops::Bound;
-
 use bincode::Decode;
 use quadrille_protocol::crypto::suite::PublicKey;
 use quadrille_protocol::error::Refusal;
@@ -11,9 +9,10 @@ use quadrille_protocol::types::{
 use sha2::Digest;
 
 use super::Index;
-use super::draft::{failed, get, read};
+use super::draft::{get, read};
 use super::keys::{Cursor, Key, Kind, after_prefix};
 use super::rows::{Counters, EntryRow, LedgerRow, OfferRow, OrderRow, Place, SettlementRow};
+use super::store::Interval;
 
 /// The most rows one question is answered with, whatever it asks for.
 pub const LIST_ROWS: usize = 1_000;
@@ -281,18 +280,23 @@ impl Index {
     /// `Q-2401`.
     pub fn fingerprint(&self) -> Result<Hash, Refusal> {
         let mut hash = sha2::Sha256::new();
-        for row in self.db().iter() {
-            let (key, value) = row.map_err(failed)?;
-            for part in [&key, &value] {
-                hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-                hash.update(part);
+        let mut interval = Interval::ALL;
+        loop {
+            let rows = self.store().page(interval.clone(), true, LIST_ROWS)?;
+            for (key, value) in &rows {
+                for part in [key, value] {
+                    hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+                    hash.update(part);
+                }
             }
+            let Some((last, _)) = rows.last() else { break };
+            interval = interval.behind(last, true);
         }
         Ok(Hash(hash.finalize().into()))
     }
 
     fn row<T: Decode<()>>(&self, key: Key) -> Result<Option<T>, Refusal> {
-        get(self.db(), &key.bytes())
+        get(self.store(), &key.bytes())
     }
 
     fn feed(
@@ -333,32 +337,23 @@ impl Index {
         make: impl Fn(&[u8], &[u8]) -> Result<T, Refusal>,
     ) -> Result<Page<T>, Refusal> {
         let prefix = prefix.bytes();
-        let mut low = Bound::Included(prefix.clone());
-        let mut high = after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        let mut interval = Interval { from: prefix.clone(), to: after_prefix(&prefix) };
+        let ascending = order == Order::Ascending;
         if let Some(cursor) = after {
-            let position = [&prefix, cursor.position()].concat();
-            match order {
-                Order::Ascending => low = Bound::Excluded(position),
-                Order::Descending => high = Bound::Excluded(position),
-            }
+            interval = interval.behind(&[&prefix, cursor.position()].concat(), ascending);
         }
         let limit = limit.clamp(1, LIST_ROWS);
-        let mut rows = self.db().range::<Vec<u8>, _>((low, high));
-        let mut items = Vec::new();
-        let mut last = None;
-        loop {
-            let row = match order {
-                Order::Ascending => rows.next(),
-                Order::Descending => rows.next_back(),
-            };
-            let Some(row) = row else { return Ok(Page { items, next: None }) };
-            if items.len() == limit {
-                return Ok(Page { items, next: last });
-            }
-            let (key, value) = row.map_err(failed)?;
+        // One more tells whether the list goes on.
+        let mut rows = self.store().page(interval, ascending, limit.saturating_add(1))?;
+        let goes_on = rows.len() > limit;
+        rows.truncate(limit);
+        let mut items = Vec::with_capacity(rows.len());
+        let mut next = None;
+        for (key, value) in &rows {
             let position = key.get(prefix.len()..).unwrap_or_default();
-            items.push(make(position, &value)?);
-            last = Some(Cursor::new(position));
+            items.push(make(position, value)?);
+            next = goes_on.then(|| Cursor::new(position));
         }
+        Ok(Page { items, next })
     }
 }

@@ -31,6 +31,7 @@ mod open;
 mod reader;
 mod snapshots;
 pub mod verify;
+pub mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ const _: () = assert!(SEGMENT_BYTES < u32::MAX as u64 / 2);
 #[derive(Debug, Clone)]
 pub struct SealedBatch {
     /// The batch.
-    pub stored: StoredBatch,
+    pub stored: Arc<StoredBatch>,
     /// The signature of its checkpoint; missing only in the last batch after a hard stop.
     pub signature: Option<Signature>,
 }

@@ -217,7 +217,7 @@ fn read_place(opened: &mut Opened, place: &Place) -> Result<SealedBatch, Refusal
     } else {
         None
     };
-    Ok(SealedBatch { stored, signature })
+    Ok(SealedBatch { stored: Arc::new(stored), signature })
 }
 
 /// A batch from the bytes that a checksum covers.

@@ -18,7 +18,7 @@ use quadrille_protocol::identity::Directory;
 use quadrille_protocol::limits;
 use quadrille_protocol::log::{Batch, Checkpoint, Record, Statement, StoredBatch};
 use quadrille_protocol::refuse;
-use quadrille_protocol::types::{Hash, Height};
+use quadrille_protocol::types::{Domain, Hash, Height};
 
 use super::format::{
     BATCH_BYTES, FRAME_HEADER_BYTES, FrameHeader, Kind, SEGMENT_HEADER_BYTES, SegmentHeader, log_id,
@@ -158,7 +158,7 @@ impl Audit {
             stored.records.iter().map(|bytes| read(bytes)).collect::<Result<_, _>>()?;
         self.check_chain(&checkpoint, &records)?;
         for record in &records {
-            self.learn_key(&checkpoint, record)?;
+            learn_key(&mut self.directory, &checkpoint.domain, record)?;
         }
         self.report.batches += 1;
         self.report.records += records.len() as u64;
@@ -197,28 +197,6 @@ impl Audit {
         Ok(())
     }
 
-    /// Takes up what a record says of the domain's own keys. Revocations are left out: what was
-    /// signed before one is still what was signed.
-    fn learn_key(&mut self, own: &Checkpoint, record: &Record) -> Result<(), Refusal> {
-        match record {
-            Record::Admitted(signed) if signed.parse()?.domain == own.domain => {
-                self.directory.replay_certificate(signed)?;
-            }
-            Record::Rotated(signed) if signed.parse()?.domain == own.domain => {
-                self.directory.replay_rotation(signed)?;
-            }
-            Record::Recovered(evidence) => {
-                // Of a rotation of our own only what we said of it comes back; the core passes
-                // over one that it has already.
-                if let Record::Statement(Statement::Rotated(signed)) = evidence.read()? {
-                    let _ = self.directory.replay_rotation(&signed);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn seal(&mut self, payload: &[u8]) -> Result<(), Refusal> {
         let signature = codec::decode::<Signature, { limits::SIGNATURE_BYTES }>(payload)?;
         // The order of frames is checked: a seal follows its batch.
@@ -232,4 +210,29 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// Takes up what a record of a domain's log says of the domain's own keys. Revocations are left
+/// out: what was signed before one is still what was signed.
+///
+/// # Errors
+/// Those of [`Directory::replay_certificate`] and [`Directory::replay_rotation`].
+pub fn learn_key(directory: &mut Directory, own: &Domain, record: &Record) -> Result<(), Refusal> {
+    match record {
+        Record::Admitted(signed) if signed.parse()?.domain == *own => {
+            directory.replay_certificate(signed)?;
+        }
+        Record::Rotated(signed) if signed.parse()?.domain == *own => {
+            directory.replay_rotation(signed)?;
+        }
+        Record::Recovered(evidence) => {
+            // Of a rotation of our own only what we said of it comes back; the core passes over
+            // one that it has already.
+            if let Record::Statement(Statement::Rotated(signed)) = evidence.read()? {
+                let _ = directory.replay_rotation(&signed);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }

@@ -11,6 +11,6 @@ pub enum Wire {
     Message(bytes::Bytes),
     /// Canonical bytes of the `Evidence` of a decision, in answer to a query.
     Shown(bytes::Bytes),
-    /// Canonical bytes of the `Evidence` of a notice that is for named domains only.
-    Notice(bytes::Bytes),
+    /// Canonical bytes of a `Bundle` of notices that are for named domains only.
+    Notices(bytes::Bytes),
 }

@@ -30,9 +30,13 @@ fn log(event: &Event) {
         Event::Refused { ledger, order, .. } => {
             tracing::info!(%ledger, %order, "order refused");
         }
-        Event::Settlement { id, step } => tracing::info!(settlement = %id, step, "settlement"),
-        Event::Final { id, outcome } => {
-            tracing::info!(settlement = %id, ?outcome, "settlement final");
+        // Thousands a second on a busy node, and all in the log of record.
+        Event::Settlement { id, step } => tracing::debug!(settlement = %id, step, "settlement"),
+        Event::Final { id, outcome: OutcomeKind::Settle } => {
+            tracing::debug!(settlement = %id, "settled");
+        }
+        Event::Final { id, outcome: OutcomeKind::Refund } => {
+            tracing::info!(settlement = %id, "refunded");
         }
         Event::Misbehaved { peer, refusal } => {
             tracing::warn!(%peer, code = %refusal.code, %refusal, "peer misbehaved");

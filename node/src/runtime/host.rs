@@ -17,7 +17,7 @@ use quadrille_protocol::identity::{
 };
 use quadrille_protocol::limits;
 use quadrille_protocol::log::{
-    Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
+    Bundle, Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::market::{OfferNotice, verify_live};
 use quadrille_protocol::types::{AssetPair, Domain, Epoch, Time};
@@ -141,16 +141,17 @@ impl NodeHost {
     ) -> Result<ReceivedFrame, Refusal> {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
-        let check =
-            move || Frame::verify(&bytes, &from, &to, &network, &directory, &HybridSignatures);
-        self.engine.verifier().run(check).await
+        let signatures = self.engine.verifier().signatures();
+        let size = bytes.len();
+        let check = move || Frame::verify(&bytes, &from, &to, &network, &directory, &*signatures);
+        self.engine.verifier().run_sized(size, check).await
     }
 
     async fn verify_evidence(&self, evidence: Evidence) -> Result<VerifiedEvidence, Refusal> {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
-        let check =
-            move || VerifiedEvidence::check(evidence, &network, &directory, &HybridSignatures);
+        let signatures = self.engine.verifier().signatures();
+        let check = move || VerifiedEvidence::check(evidence, &network, &directory, &*signatures);
         self.engine.verifier().run(check).await
     }
 
@@ -180,6 +181,25 @@ impl NodeHost {
             self.rotate(verified).await?;
         }
         Ok(())
+    }
+
+    /// Notices that a peer has for us alone: its own, all of one batch.
+    async fn receive_notices(&self, peer: &Domain, bytes: Bytes) -> Result<(), Refusal> {
+        let directory = self.engine.directory();
+        let network = self.engine.network().clone();
+        let signatures = self.engine.verifier().signatures();
+        let size = bytes.len();
+        let check = move || Bundle::verify(&bytes, &network, &directory, &*signatures);
+        let bundle = match self.engine.verifier().run_sized(size, check).await {
+            Err(refusal) if is_early(refusal.code) => return Ok(()),
+            other => other?,
+        };
+        if bundle.domain() != peer {
+            let what = format!("{peer} brings notices of {}", bundle.domain());
+            return Err(Refusal::new(Code::WrongDomain, what));
+        }
+        // The core judges each by itself.
+        self.put(Input::Notices(Box::new(bundle))).await
     }
 
     async fn receive_notice(
@@ -366,13 +386,7 @@ impl Host for NodeHost {
                     Err(refusal) => Err(refusal),
                 }
             }
-            Wire::Notice(bytes) => {
-                let evidence = codec::decode::<Evidence, { limits::FRAME_BYTES }>(&bytes)?;
-                match self.receive_notice(evidence).await? {
-                    (_, Some(refusal)) => Err(refusal),
-                    (_, None) => Ok(()),
-                }
-            }
+            Wire::Notices(bytes) => self.receive_notices(peer, bytes).await,
         }
     }
 
@@ -396,10 +410,11 @@ impl Host for NodeHost {
         let directory = self.engine.directory();
         let network = self.engine.network().clone();
         let peer = peer.clone();
+        let signatures = self.engine.verifier().signatures();
         let check = move || {
             let verify = |evidence: Evidence| {
                 let verified =
-                    VerifiedEvidence::check(evidence, &network, &directory, &HybridSignatures)?;
+                    VerifiedEvidence::check(evidence, &network, &directory, &*signatures)?;
                 match *verified.evidence().domain() == peer {
                     true => Ok(verified),
                     false => Err(Refusal::new(Code::WrongDomain, format!("not said by {peer}"))),

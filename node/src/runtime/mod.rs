@@ -39,7 +39,9 @@ pub use setup::Setup;
 use crate::api::ports::History;
 use crate::api::tokens::Tokens;
 use crate::api::{self, Server};
-use crate::engine::{self, Clock, End, Engine, Parts, Running, SystemClock};
+use crate::engine::{
+    self, Clock, End, Engine, Parts, RecentBatches, RecentLog, Running, SystemClock,
+};
 use crate::evidence::Evidences;
 use crate::files::{self, Access};
 use crate::hooks::Hooks;
@@ -134,7 +136,7 @@ impl Core {
             },
             certificate: &|| setup.verified_certificate(now),
             signer: &**signer,
-            guard_apart: setup.config.guard_is_apart(),
+            guard_apart: setup.config.guard_is_apart() && signer.guard_is_certain(),
             now,
         };
         let opened = open::open(&mut log, &opening, &boundary)?;
@@ -142,7 +144,8 @@ impl Core {
         tracing::info!(%height, ?snapshot, replayed, "log opened");
         let index = Index::open(&setup.layout.index())?;
         index.catch_up(&log.reader(), log.head())?;
-        let shared: Log = Arc::new(log.reader());
+        let recent = RecentBatches::new();
+        let shared: Log = Arc::new(RecentLog::new(recent.clone(), log.reader()));
         let evidence = Arc::new(Evidences::new(shared, index.clone()));
         let snapshots = log.snapshots();
         metrics::storage(metrics, log.counters(), index.clone());
@@ -153,6 +156,7 @@ impl Core {
             log,
             signer: signer.clone(),
             evidence: evidence.clone(),
+            recent,
             indexing,
             clock: clock.clone(),
             metrics: metrics.clone(),

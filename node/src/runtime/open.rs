@@ -4,6 +4,8 @@
 //! it, and taken off if not, since then it was never said. What the guard knows decides whether
 //! the validator takes part at once or asks its peers first what it has said.
 
+use std::sync::Arc;
+
 use quadrille_protocol::error::{Code, Fault, Refusal};
 use quadrille_protocol::identity::VerifiedCertificate;
 use quadrille_protocol::log::StoredBatch;
@@ -176,7 +178,7 @@ impl<I: Iterator<Item = Result<SealedBatch, Refusal>>> Iterator for &mut Later<I
         match self.batches.next()? {
             Ok(sealed) => {
                 self.read = self.read.saturating_add(1);
-                Some(sealed.stored)
+                Some(Arc::unwrap_or_clone(sealed.stored))
             }
             Err(refusal) => {
                 self.error = Some(refusal);

@@ -21,7 +21,7 @@ use crate::hooks::HookSettings;
 use crate::hooks::reach::Policy;
 use crate::mesh::{self, MeshConfig};
 use crate::network_file::NetworkFile;
-use crate::signer::{GuardFile, Keys, LocalSigner};
+use crate::signer::{GuardFile, Keys, LocalSigner, Syncing};
 use crate::vault::Vault;
 
 /// How long a stopping node waits for open settlements.
@@ -111,7 +111,11 @@ impl Setup {
     /// Those of opening the guard.
     pub fn signer(&self) -> Result<LocalSigner, Refusal> {
         let (network, domain) = (&self.keys.network, &self.keys.domain);
-        let guard = GuardFile::open(&self.config.guard_dir(), network, domain)?;
+        let syncing = match self.config.guard_shares_disk() {
+            true => Syncing::NowAndThen,
+            false => Syncing::EachNote,
+        };
+        let guard = GuardFile::open(&self.config.guard_dir(), network, domain, syncing)?;
         LocalSigner::new(&self.keys, guard)
     }
 

@@ -12,12 +12,21 @@
 //! slots never move or grow, so that a note costs one write and one `fdatasync` of data alone.
 //!
 //! Keep it on another disk than the log: then it notices that the log was put back.
+//!
+//! On a disk of its own every note is synced before the signature is made. On the log's own disk
+//! that would cost a second sync for each batch and prove little: the log, which is synced before
+//! anything is signed, is never behind what was said, whatever is lost. There notes are written
+//! each time and synced now and then. A process that dies leaves them whole; a power cut may lose
+//! the last ones, and then nothing relies on the guard: the file `unsynced` beside it names the
+//! boot of the machine under which notes were not synced, and a start under another boot knows by
+//! it that the guard may be old ([`GuardFile::is_certain`]).
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::refuse;
@@ -34,11 +43,27 @@ const SLOT_SPACING: u64 = 4096;
 const FIELDS_BYTES: usize = 8 + 4 + 4 + 8 + 8 + 32 + 32;
 const SLOT_BYTES: usize = FIELDS_BYTES + 4;
 
+/// How long notes may go unsynced where not each is synced.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// What the system calls this boot of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// When notes are made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syncing {
+    /// Each, before the signature.
+    EachNote,
+    /// Now and then: only where the log is on the same disk.
+    NowAndThen,
+}
+
 /// The guard of one domain's signer, locked for this process.
 #[derive(Debug)]
 pub struct GuardFile {
     path: PathBuf,
     whose: [u8; 32],
+    syncing: Syncing,
+    certain: bool,
     state: Mutex<State>,
     _lock: DirLock,
 }
@@ -48,6 +73,8 @@ struct State {
     file: File,
     slot: Slot,
     failed: Option<Refusal>,
+    /// When notes were last synced; `None` before the first of this process.
+    synced: Option<Instant>,
 }
 
 /// What one slot says.
@@ -64,7 +91,12 @@ impl GuardFile {
     /// # Errors
     /// `Q-1901` another process has it; `Q-1907` another domain's; `Q-1911` neither slot is whole;
     /// `Q-1912` the disk fails.
-    pub fn open(dir: &Path, network: &Network, domain: &Domain) -> Result<Self, Refusal> {
+    pub fn open(
+        dir: &Path,
+        network: &Network,
+        domain: &Domain,
+        syncing: Syncing,
+    ) -> Result<Self, Refusal> {
         let path = dir.join("guard");
         let failed = |error: io::Error| guard_failed(&path, &error);
         files::create_private_dir(dir).map_err(failed)?;
@@ -84,9 +116,18 @@ impl GuardFile {
         }
         // What was read may be in memory only, if its writer was stopped: see `make_durable`
         // in the log's opening.
-        write_slot(&file, slot).map_err(failed)?;
-        let state = Mutex::new(State { file, slot, failed: None });
-        Ok(Self { path, whose, state, _lock: lock })
+        write_slot(&file, slot).and_then(|()| file.sync_data()).map_err(failed)?;
+        let unsynced = read_unsynced(dir).map_err(failed)?;
+        let certain = unsynced.is_none() || unsynced == boot();
+        let state = Mutex::new(State { file, slot, failed: None, synced: None });
+        Ok(Self { path, whose, syncing, certain, state, _lock: lock })
+    }
+
+    /// Whether [`GuardFile::last`], as it was found, is what was noted last: a power cut has not
+    /// taken anything from it.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.certain
     }
 
     /// The last checkpoint noted.
@@ -96,7 +137,7 @@ impl GuardFile {
     }
 
     /// Notes that the checkpoint with this hash is about to be signed at this height; durable
-    /// when it returns. The same once more is fine.
+    /// when it returns, where each note is synced. The same once more is fine.
     ///
     /// # Errors
     /// `Q-1910` another hash for the height, or a later height noted; `Q-1912` the disk fails,
@@ -122,7 +163,8 @@ impl GuardFile {
             guard: Some(Guard { height, hash }),
             whose: self.whose,
         };
-        match write_slot(&state.file, slot) {
+        let written = write_slot(&state.file, slot).and_then(|()| self.sync(&mut state));
+        match written {
             Ok(()) => {
                 state.slot = slot;
                 Ok(())
@@ -135,9 +177,43 @@ impl GuardFile {
         }
     }
 
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Makes the note durable, if it is time.
+    fn sync(&self, state: &mut State) -> io::Result<()> {
+        let due = match (self.syncing, state.synced) {
+            (Syncing::EachNote, _) => true,
+            (Syncing::NowAndThen, Some(synced)) => synced.elapsed() >= SYNC_EVERY,
+            (Syncing::NowAndThen, None) => {
+                // Whoever signs has heard what an old guard could not tell: from here on the
+                // guard is uncertain only if this boot ends before the notes are synced.
+                mark_unsynced(self.folder())?;
+                true
+            }
+        };
+        if due {
+            state.file.sync_data()?;
+            state.synced = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for GuardFile {
+    fn drop(&mut self) {
+        let state = self.lock();
+        let noted = state.synced.is_some() && state.failed.is_none();
+        if noted && self.syncing == Syncing::NowAndThen && state.file.sync_data().is_ok() {
+            // What stays behind costs the next start some questions and nothing else.
+            let _ = std::fs::remove_file(unsynced(self.folder()));
+        }
     }
 }
 
@@ -192,8 +268,34 @@ fn read_slot(file: &File, place: u64) -> io::Result<Option<Slot>> {
 }
 
 fn write_slot(file: &File, slot: Slot) -> io::Result<()> {
-    file.write_all_at(&slot.to_bytes(), slot.number % 2 * SLOT_SPACING)?;
-    file.sync_data()
+    file.write_all_at(&slot.to_bytes(), slot.number % 2 * SLOT_SPACING)
+}
+
+fn unsynced(dir: &Path) -> PathBuf {
+    dir.join("unsynced")
+}
+
+/// Under which boot notes were left unsynced, if they were; what cannot be read is no boot's.
+fn read_unsynced(dir: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(unsynced(dir)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Durably names this boot. A boot that the system does not name is told from every other.
+fn mark_unsynced(dir: &Path) -> io::Result<()> {
+    let name = boot().unwrap_or_default();
+    let path = unsynced(dir);
+    let mut file = File::create(&path)?;
+    file.write_all(name.as_bytes())?;
+    file.sync_all()?;
+    File::open(dir)?.sync_all()
+}
+
+fn boot() -> Option<String> {
+    std::fs::read_to_string(BOOT_ID).ok().filter(|name| !name.is_empty())
 }
 
 fn whose(network: &Network, domain: &Domain) -> [u8; 32] {

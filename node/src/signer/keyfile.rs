@@ -37,8 +37,6 @@ const VERSION: u32 = 1;
 const KDF: &str = "argon2id";
 const CIPHER: &str = "chacha20-poly1305";
 const SALT_BYTES: usize = 16;
-/// Memory, passes and lanes for new files: some tenth of a second.
-const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
 /// The most that a file may ask for.
 const MOST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
 /// The largest file.
@@ -46,12 +44,20 @@ const FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Bits of a mode that let others in.
 const OTHERS: u32 = 0o077;
 
-/// How dear a guess of the passphrase is.
+/// How dear a guess of the passphrase is. It stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cost {
+pub struct Cost {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
+}
+
+impl Cost {
+    /// For a passphrase that people have thought of: some tenth of a second.
+    pub const GUESSABLE: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+    /// For one of 128 random bits or more, which nobody guesses however cheap it is to try: some
+    /// thousandth of a second.
+    pub const RANDOM: Self = Self { memory_kib: 1024, passes: 1, lanes: 1 };
 }
 
 /// The file as it is written.
@@ -75,7 +81,15 @@ struct SecretFile {
 /// # Errors
 /// `Q-1918` there is a file; `Q-1919` it cannot be written; `Q-1922`.
 pub fn create(path: &Path, keys: &Keys, passphrase: &str) -> Result<(), Refusal> {
-    seal_bytes(path, KEYS, &stored(keys)?, passphrase)
+    create_at(Cost::GUESSABLE, path, keys, passphrase)
+}
+
+/// As [`create`], at another cost.
+///
+/// # Errors
+/// As for [`create`].
+pub fn create_at(cost: Cost, path: &Path, keys: &Keys, passphrase: &str) -> Result<(), Refusal> {
+    seal_bytes_at(cost, path, KEYS, &stored(keys)?, passphrase)
 }
 
 /// Reads a domain's keys.
@@ -100,8 +114,22 @@ pub fn replace(path: &Path, keys: &Keys, passphrase: &str) -> Result<(), Refusal
 /// # Errors
 /// As for [`create`].
 pub fn seal_bytes(path: &Path, kind: &str, bytes: &[u8], passphrase: &str) -> Result<(), Refusal> {
+    seal_bytes_at(Cost::GUESSABLE, path, kind, bytes, passphrase)
+}
+
+/// As [`seal_bytes`], at another cost.
+///
+/// # Errors
+/// As for [`create`].
+pub fn seal_bytes_at(
+    cost: Cost,
+    path: &Path,
+    kind: &str,
+    bytes: &[u8],
+    passphrase: &str,
+) -> Result<(), Refusal> {
     files::create_private_dir(files::parent(path)).map_err(|error| failed(path, &error))?;
-    let text = encrypt(kind, bytes, passphrase)?;
+    let text = encrypt(cost, kind, bytes, passphrase)?;
     files::create_new(path, &[&text]).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Refusal::new(Code::SecretFileExists, path.display().to_string())
@@ -120,7 +148,7 @@ pub fn replace_bytes(
     bytes: &[u8],
     passphrase: &str,
 ) -> Result<(), Refusal> {
-    let text = encrypt(kind, bytes, passphrase)?;
+    let text = encrypt(Cost::GUESSABLE, kind, bytes, passphrase)?;
     files::replace(path, &[&text]).map_err(|error| failed(path, &error))
 }
 
@@ -168,7 +196,7 @@ fn stored(keys: &Keys) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     Ok(keys.to_bytes())
 }
 
-fn encrypt(kind: &str, bytes: &[u8], passphrase: &str) -> Result<Vec<u8>, Refusal> {
+fn encrypt(cost: Cost, kind: &str, bytes: &[u8], passphrase: &str) -> Result<Vec<u8>, Refusal> {
     let (mut salt, mut nonce) = ([0; SALT_BYTES], [0; NONCE_LEN]);
     fill(&mut salt)?;
     fill(&mut nonce)?;
@@ -176,9 +204,9 @@ fn encrypt(kind: &str, bytes: &[u8], passphrase: &str) -> Result<Vec<u8>, Refusa
         quadrille: kind.to_owned(),
         version: VERSION,
         kdf: KDF.to_owned(),
-        memory_kib: COST.memory_kib,
-        passes: COST.passes,
-        lanes: COST.lanes,
+        memory_kib: cost.memory_kib,
+        passes: cost.passes,
+        lanes: cost.lanes,
         salt: hex::encode(salt),
         cipher: CIPHER.to_owned(),
         nonce: hex::encode(nonce),
@@ -187,7 +215,7 @@ fn encrypt(kind: &str, bytes: &[u8], passphrase: &str) -> Result<Vec<u8>, Refusa
     };
     let header = file.header();
     let unable = || Refusal::new(Code::SecretFileFailed, "it cannot be encrypted here");
-    let key = derive(passphrase, &salt, COST).ok_or_else(unable)?;
+    let key = derive(passphrase, &salt, cost).ok_or_else(unable)?;
     // Room for the authenticator, so that the secret does not move and leave a copy.
     let mut sealed = Zeroizing::new(Vec::with_capacity(bytes.len() + 64));
     sealed.extend_from_slice(bytes);

@@ -25,7 +25,7 @@ use quadrille_protocol::refuse;
 use quadrille_protocol::types::{Domain, Epoch, Network};
 use quadrille_protocol::validator::Guard;
 
-pub use guard::GuardFile;
+pub use guard::{GuardFile, Syncing};
 pub use keys::{Keys, generate_key};
 
 /// Signs for the domain. A trait, so that a hardware module can hold the key.
@@ -48,6 +48,9 @@ pub trait Signer: Send + Sync + 'static {
 
     /// What the guard has.
     fn guard(&self) -> Option<Guard>;
+
+    /// Whether what the guard had at the start is what was noted last.
+    fn guard_is_certain(&self) -> bool;
 }
 
 /// Signs with keys in this process's memory.
@@ -127,5 +130,9 @@ impl Signer for LocalSigner {
 
     fn guard(&self) -> Option<Guard> {
         self.guard.last()
+    }
+
+    fn guard_is_certain(&self) -> bool {
+        self.guard.is_certain()
     }
 }

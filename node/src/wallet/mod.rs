@@ -32,7 +32,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::files::{self, Access};
 use crate::network_file::{key_text, parse_key};
-use crate::signer::{generate_key, keyfile};
+use crate::signer::generate_key;
+use crate::signer::keyfile::{self, Cost};
 
 pub use ledgers::WalletLedger;
 pub use orders::{Draft, OrderStatus, StoredOrder};
@@ -106,6 +107,20 @@ impl Wallet {
         key: &SecretKey,
         passphrase: &str,
     ) -> Result<WalletHolder, Refusal> {
+        self.add_holder_at(Cost::GUESSABLE, holder, key, passphrase)
+    }
+
+    /// As [`Wallet::add_holder`], with another cost of guessing the passphrase.
+    ///
+    /// # Errors
+    /// As [`Wallet::new_holder`].
+    pub fn add_holder_at(
+        &self,
+        cost: Cost,
+        holder: &Holder,
+        key: &SecretKey,
+        passphrase: &str,
+    ) -> Result<WalletHolder, Refusal> {
         let _lock = self.lock()?;
         let (public, secret) = (self.holder_file(holder), self.key_file(holder));
         if public.exists() {
@@ -115,7 +130,7 @@ impl Wallet {
         if secret.exists() {
             fs::remove_file(&secret).map_err(|error| files::cannot_write(&secret, &error))?;
         }
-        keyfile::seal_bytes(&secret, KEY_KIND, &key.to_bytes(), passphrase)?;
+        keyfile::seal_bytes_at(cost, &secret, KEY_KIND, &key.to_bytes(), passphrase)?;
         let entry = WalletHolder { holder: holder.clone(), key: key.public().clone() };
         let file = HolderFile {
             holder: holder.clone(),

@@ -75,7 +75,8 @@ impl Memory {
         let known = self.log.0.lock().unwrap().len();
         for stored in bank.log.iter().skip(known) {
             let (_, signature) = &bank.batches[&stored.checkpoint.height];
-            let sealed = SealedBatch { stored: stored.clone(), signature: Some(signature.clone()) };
+            let sealed =
+                SealedBatch { stored: stored.clone().into(), signature: Some(signature.clone()) };
             self.log.0.lock().unwrap().push(sealed.clone());
             self.index.apply(&sealed).unwrap();
         }
@@ -159,6 +160,14 @@ impl Core for FakeCore {
     async fn order(&self, order: SignedOrder) -> Result<Answer, EngineError> {
         let order = Box::new(self.verified(order)?);
         self.request(|request| Input::Order { request, order }).await
+    }
+
+    async fn orders(&self, orders: Vec<SignedOrder>) -> Vec<Result<Answer, EngineError>> {
+        let mut answers = Vec::new();
+        for order in orders {
+            answers.push(self.order(order).await);
+        }
+        answers
     }
 
     async fn pay(&self, order: SignedOrder, plan: Plan) -> Result<Answer, EngineError> {

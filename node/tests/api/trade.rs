@@ -287,3 +287,42 @@ async fn lists_are_the_same_in_pieces() {
     let checkpoint = a.get(&format!("/v1/log/checkpoints/{height}")).await.ok();
     assert_eq!(checkpoint["hash"], head["hash"]);
 }
+
+#[tokio::test]
+async fn a_batch_answers_each_order_as_if_it_had_come_alone() {
+    let town = Town::new().await;
+    let a = &town.banks[0];
+    let good = alices(&town, |market| Action::Offer(market.terms(100, 5)));
+    let too_much = alices(&town, |market| Action::Offer(market.terms(1_000_000, 5)));
+    let mut forged = alices(&town, |market| Action::Offer(market.terms(1, 5)));
+    forged.signature = good.signature.clone();
+    let next = alices(&town, |market| Action::Offer(market.terms(2, 5)));
+    let hex = |order: &SignedOrder| hex::encode(quadrille_protocol::codec::encode(order));
+    let mut orders: Vec<Value> =
+        [&good, &too_much, &forged, &next].map(|order| json!({ "bytes": hex(order) })).into();
+    orders.push(json!({ "bytes": "00ff" }));
+    orders.push(json!({ "bytes": "no digits" }));
+
+    let post = |orders: Vec<Value>| {
+        let body = json!({ "orders": orders });
+        a.request("POST", "/v1/orders/batch", &a.trader).json(&body)
+    };
+    let first = crate::bank::Got::of(post(orders.clone()).send().await.unwrap()).await.ok();
+    let items = first["items"].as_array().unwrap();
+    assert_eq!(items.len(), orders.len());
+    let code = |item: usize| items[item]["problem"]["code"].as_str().unwrap_or("accepted");
+    let codes: Vec<&str> = (0..items.len()).map(code).collect();
+    assert_eq!(codes, ["accepted", "Q-1405", "Q-1103", "accepted", "Q-1002", "Q-2103"]);
+    assert_eq!(items[1]["problem"]["status"], json!(422));
+    let offer = id_of(&items[0]["receipt"]);
+    assert_eq!(a.get(&format!("/v1/offers/{offer}")).await.ok()["state"], json!("live"));
+
+    let again = crate::bank::Got::of(post(orders.clone()).send().await.unwrap()).await.ok();
+    assert_eq!(again["items"][3]["receipt"]["repeated"], json!(true));
+    assert_eq!(again["items"][3]["receipt"]["order"], items[3]["receipt"]["order"]);
+    for count in [0, 257] {
+        let many = orders.iter().cycle().take(count).cloned().collect();
+        let got = crate::bank::Got::of(post(many).send().await.unwrap()).await;
+        assert_eq!((got.status, got.code()), (400, "Q-2103".to_owned()));
+    }
+}

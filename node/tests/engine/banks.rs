@@ -22,7 +22,7 @@ use quadrille_node::payments::Opener;
 use quadrille_node::runtime::{
     AnswerParts, Answers, HostParts, NodeHost, OwnBook, OwnRotations, open,
 };
-use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer};
+use quadrille_node::signer::{GuardFile, Keys, LocalSigner, Signer, Syncing};
 use quadrille_node::telemetry::Metrics;
 use quadrille_protocol::codec;
 use quadrille_protocol::crypto::hash::Tag;
@@ -175,7 +175,9 @@ impl Bank {
     }
 
     fn start(&mut self) {
-        let guard = GuardFile::open(self.guard.path(), &network(), &self.domain()).unwrap();
+        let guard =
+            GuardFile::open(self.guard.path(), &network(), &self.domain(), Syncing::EachNote)
+                .unwrap();
         let local = Arc::new(LocalSigner::new(&self.keys, guard).unwrap());
         let signer: Arc<dyn Signer> = local.clone();
         let disk = Arc::new(Breakable(self.broken.clone()));
@@ -202,9 +204,11 @@ impl Bank {
         let indexer = Indexer::spawn(index.clone(), batches).unwrap();
         let reader = log.reader();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let shared: Log = Arc::new(reader.clone());
+        let recent = engine::RecentBatches::new();
+        let shared: Log = Arc::new(engine::RecentLog::new(recent.clone(), reader.clone()));
         let evidence = Arc::new(Evidences::new(shared, index.clone()));
         let running = engine::start(Parts {
+            recent,
             validator: opened.validator,
             log,
             signer: signer.clone(),

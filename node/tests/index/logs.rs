@@ -31,7 +31,7 @@ impl BatchSource for MemoryLog {
 impl MemoryLog {
     pub fn of(bank: &Bank) -> Self {
         let sealed = bank.log.iter().map(|stored| SealedBatch {
-            stored: stored.clone(),
+            stored: stored.clone().into(),
             signature: bank
                 .batches
                 .get(&stored.checkpoint.height)

@@ -383,6 +383,56 @@ fn a_damaged_index_is_built_anew() {
     assert_eq!(index.fingerprint().unwrap(), whole);
 }
 
+/// Whichever block it is that cannot be read.
+#[test]
+fn an_index_with_a_damaged_block_is_built_anew() {
+    let (market, _, _) = traded();
+    let log = MemoryLog::of(&market.net.banks[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let index = indexed(dir.path(), &log);
+    let whole = index.fingerprint().unwrap();
+    drop(index);
+    let rows = || sled::open(dir.path().join("rows")).unwrap();
+    let blocks = rows().scan_prefix(b"b").keys().map(Result::unwrap).collect::<Vec<_>>();
+    assert!(!blocks.is_empty());
+    for at in 0..blocks.len() {
+        let db = rows();
+        let key = db.scan_prefix(b"b").keys().nth(at).unwrap().unwrap();
+        let mut block = db.get(&key).unwrap().unwrap().to_vec();
+        let middle = block.len() / 2;
+        block[middle] ^= 1;
+        db.insert(&key, block).unwrap();
+        db.flush().unwrap();
+        drop(db);
+        let index = Index::open(dir.path()).unwrap();
+        let asked = index.fingerprint();
+        assert!(asked.is_err() || index.head().is_none(), "it was not noticed");
+        // The same process builds it again, as the next one would.
+        index.catch_up(&log, None).unwrap();
+        index.catch_up(&log, log.head()).unwrap();
+        assert_eq!(index.fingerprint().unwrap(), whole);
+    }
+}
+
+#[test]
+fn what_was_applied_and_never_written_is_applied_again() {
+    let (market, _, _) = traded();
+    let log = MemoryLog::of(&market.net.banks[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let half = MemoryLog(log.0[..log.0.len() / 2].to_vec());
+    let index = indexed(dir.path(), &half);
+    for batch in &log.0[half.0.len()..] {
+        index.apply(batch).unwrap();
+    }
+    assert_eq!(index.head(), log.head());
+    let whole = index.fingerprint().unwrap();
+    drop(index);
+    let index = Index::open(dir.path()).unwrap();
+    assert_eq!(index.head(), half.head(), "what nobody wrote is not there");
+    index.catch_up(&log, log.head()).unwrap();
+    assert_eq!(index.fingerprint().unwrap(), whole);
+}
+
 #[test]
 fn an_index_that_is_open_elsewhere_is_not_deleted() {
     let (market, _, _) = traded();

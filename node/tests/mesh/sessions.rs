@@ -25,7 +25,7 @@ async fn every_kind_arrives_whole_and_in_order_both_ways() {
         Wire::Returned(page),
         message("one"),
         Wire::Shown(Bytes::from_static(b"two")),
-        Wire::Notice(Bytes::from_static(b"three")),
+        Wire::Notices(Bytes::from_static(b"three")),
         Wire::Message(Bytes::new()),
     ];
     for (from, to) in [(&a, &b), (&b, &a)] {

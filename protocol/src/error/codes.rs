@@ -352,6 +352,22 @@ codes! {
         "Accept together only copies of one certificate, each with the endorsements of some.";
     2333 OtherKey "key is not the one that was named",
         "Ask the domain over another channel which key is its own, and pin no other.";
+    2350 BadScenario "scenario file is not as documented",
+        "Correct the lines that are named; testnet/scenarios/README.md documents every key.";
+    2351 ScenarioFailed "scenario went another way than its file says",
+        "Read the story above; the network's folder is left for a look.";
+    2352 BrokenOff "broken off by a signal", "Nothing of it is left running; start it again.";
+    2360 BadLoad "load does not hold together", "See the message, and `quadrille-testnet load --help`.";
+    2361 LoadStopped "load was broken off before it began", "Start it again.";
+    2362 LoadInDoubt "trades of the load are not known to have ended",
+        "Start the banks that are down, then see `quadrille-testnet assert --wait 120`.";
+    2370 BadNetworkCopy "not a whole snapshot of a local network",
+        "Take another copy of the file; nothing was unpacked.";
+    2371 NoRoom "not enough room on the disk",
+        "Make room, or name another folder; nothing was written.";
+    2372 FolderNotEmpty "folder is not empty", "Name one that is missing or empty.";
+    2373 PortTaken "another program has a port of this process",
+        "End that program; or give the bank new ports: quadrille-testnet restart NAME --new-ports.";
     2390 ModelDoesNotHold "model of a network contradicts itself",
         "Report it with the command and its seed.";
     2391 BadFigures "figures cannot be used", "Name a JSON file of numbers, or leave --figures out.";

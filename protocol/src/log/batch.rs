@@ -1,7 +1,10 @@
 //! Batches: what is made durable at once and sealed by one checkpoint.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 
+use super::bundle::{Bundle, Bundled};
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
 use super::evidence::{Evidence, RecordBytes};
 use super::feed::{FeedPage, Frame};
@@ -44,7 +47,7 @@ pub struct StoredBatch {
 /// A closed batch with its Merkle tree, from which frames and evidence are cut.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    stored: StoredBatch,
+    stored: Arc<StoredBatch>,
     salts: Vec<Salt>,
     tree: Tree,
     pages: Vec<(u32, FeedPage)>,
@@ -73,14 +76,15 @@ impl Batch {
             records_root: tree.root(),
         };
         let records = Bounded::new(records)?;
-        Self::with_tree(StoredBatch { checkpoint, entropy, records }, salts, tree)
+        Self::with_tree(Arc::new(StoredBatch { checkpoint, entropy, records }), salts, tree)
     }
 
     /// Opens a batch read back from the log, checking its records against its checkpoint.
     ///
     /// # Errors
     /// `Q-1105` when they do not belong together.
-    pub fn open(stored: StoredBatch) -> Result<Self, Refusal> {
+    pub fn open(stored: impl Into<Arc<StoredBatch>>) -> Result<Self, Refusal> {
+        let stored = stored.into();
         let (salts, tree) = tree_of(&stored.entropy, &stored.records);
         let same_count = usize::try_from(stored.checkpoint.count) == Ok(stored.records.len());
         if tree.root() != stored.checkpoint.records_root || !same_count {
@@ -89,7 +93,7 @@ impl Batch {
         Self::with_tree(stored, salts, tree)
     }
 
-    fn with_tree(stored: StoredBatch, salts: Vec<Salt>, tree: Tree) -> Result<Self, Refusal> {
+    fn with_tree(stored: Arc<StoredBatch>, salts: Vec<Salt>, tree: Tree) -> Result<Self, Refusal> {
         let mut pages = Vec::new();
         // Pages come last in a batch, so the search ends at the first record that is none.
         for (index, bytes) in stored.records.iter().enumerate().rev() {
@@ -108,6 +112,12 @@ impl Batch {
     #[must_use]
     pub fn stored(&self) -> &StoredBatch {
         &self.stored
+    }
+
+    /// The same, to keep without a copy.
+    #[must_use]
+    pub fn share(&self) -> Arc<StoredBatch> {
+        Arc::clone(&self.stored)
     }
 
     /// What is to be signed once the batch is durable.
@@ -167,6 +177,23 @@ impl Batch {
         })
     }
 
+    /// The records at these places, which rise, under one proof.
+    ///
+    /// # Errors
+    /// `Q-1105` when one is not there, `Q-1015` more than a bundle may have.
+    pub fn bundle(&self, places: &[u32], signature: &Signature) -> Result<Bundle, Refusal> {
+        let bundled = places.iter().map(|place| {
+            let found = self.record(*place).cloned().zip(self.salt(*place));
+            let none = || Refusal::new(Code::BadProof, format!("no record at {place}"));
+            found.map(|(record, salt)| Bundled { place: *place, salt, record }).ok_or_else(none)
+        });
+        Ok(Bundle {
+            checkpoint: self.signed(signature),
+            records: Bounded::new(bundled.collect::<Result<Vec<_>, _>>()?)?,
+            proof: Bounded::new(self.tree.prove(places))?,
+        })
+    }
+
     /// Evidence of the decision on `id` in this batch, what a recovery gave back included: the
     /// answer to a query for a settlement that the validator has forgotten.
     #[must_use]
@@ -201,7 +228,7 @@ impl Batch {
     /// The bytes to append to the log.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(&self.stored)
+        codec::encode(&*self.stored)
     }
 }
 

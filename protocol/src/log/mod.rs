@@ -8,6 +8,7 @@
 //! ever; state is what the records make of it and nothing else.
 
 pub mod batch;
+pub mod bundle;
 pub mod checkpoint;
 pub mod evidence;
 pub mod feed;
@@ -15,6 +16,7 @@ pub mod fraud;
 pub mod record;
 
 pub use batch::{Batch, Place, StoredBatch};
+pub use bundle::{Bundle, Bundled, VerifiedBundle};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use evidence::{Evidence, RecordBytes, VerifiedEvidence};
 pub use feed::{FeedItem, FeedPage, Frame, Lock, ReceivedFrame};

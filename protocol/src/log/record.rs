@@ -397,6 +397,12 @@ impl Record {
         tag(bytes) == Some(17)
     }
 
+    /// Whether these are the bytes of a transaction, told by their tag.
+    #[must_use]
+    pub fn is_transaction(bytes: &[u8]) -> bool {
+        tag(bytes) == Some(8)
+    }
+
     /// Whether these are the bytes of a statement, told by their tag.
     #[must_use]
     pub fn is_statement(bytes: &[u8]) -> bool {

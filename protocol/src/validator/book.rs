@@ -2,9 +2,9 @@
 //! is rebuilt from the state and from what peers publish.
 
 use super::Validator;
-use crate::log::{Record, VerifiedEvidence};
+use crate::log::Record;
 use crate::market::OfferNotice;
-use crate::types::Time;
+use crate::types::{Domain, Time};
 
 impl Validator {
     pub(super) fn list_own(&mut self, notice: &OfferNotice, now: Time) {
@@ -29,20 +29,19 @@ impl Validator {
     }
 
     /// A published record of another validator. It may speak of its own offers only.
-    pub(super) fn handle_notice(&mut self, now: Time, evidence: &VerifiedEvidence) {
+    pub(super) fn handle_notice(&mut self, now: Time, from: &Domain, record: &Record) {
         self.volatile.book.expire(now);
-        let from = evidence.evidence().domain().clone();
         // Our own word coming back: the book has it from us, and it may be old.
-        if from == self.state.domain {
+        if *from == self.state.domain {
             return;
         }
-        let refused = match evidence.record() {
-            Record::OfferPosted(notice) if notice.validator == from => {
+        let refused = match record {
+            Record::OfferPosted(notice) if notice.validator == *from => {
                 self.volatile.notices_seen = self.volatile.notices_seen.saturating_add(1);
                 let seen = self.volatile.notices_seen;
                 self.volatile.book.insert(notice.clone(), seen, now).err()
             }
-            Record::OfferClosed(closed) if closed.validator == from => {
+            Record::OfferClosed(closed) if closed.validator == *from => {
                 self.volatile.book.close(closed, now).err()
             }
             other => {
@@ -53,7 +52,7 @@ impl Validator {
         // Late, repeated and expired notices are everyday; they are no misbehaviour.
         let everyday = [crate::error::Code::StaleSequence, crate::error::Code::OfferExpired];
         if let Some(refusal) = refused.filter(|refusal| !everyday.contains(&refusal.code)) {
-            self.misbehaved(&from, refusal.code, refusal.what);
+            self.misbehaved(from, refusal.code, refusal.what);
         }
     }
 }

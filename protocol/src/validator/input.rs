@@ -6,7 +6,7 @@ use crate::identity::VerifiedCertificate;
 use crate::identity::VerifiedRevocation;
 use crate::identity::VerifiedRotation;
 use crate::ledger::{AssetProfile, VerifiedOpening, VerifiedOrder, VerifiedReplacement};
-use crate::log::{FraudProof, ReceivedFrame, VerifiedEvidence};
+use crate::log::{FraudProof, ReceivedFrame, VerifiedBundle, VerifiedEvidence};
 use crate::payment::{Fee, Finding, Plan};
 use crate::settlement::{Account, Header};
 use crate::types::{
@@ -71,6 +71,8 @@ pub enum Input {
     Connected(Domain),
     /// A published record about an offer, its evidence checked.
     Notice(Box<VerifiedEvidence>),
+    /// Such records for us alone, checked.
+    Notices(Box<VerifiedBundle>),
     /// A page of our own feed to `by`, given back by it and verified under our own key.
     Returned {
         /// Who had it.

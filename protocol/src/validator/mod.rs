@@ -166,7 +166,13 @@ impl Validator {
                 Ok(())
             }
             Input::Notice(evidence) => {
-                self.handle_notice(now, &evidence);
+                self.handle_notice(now, evidence.evidence().domain(), evidence.record());
+                Ok(())
+            }
+            Input::Notices(bundle) => {
+                for record in bundle.records() {
+                    self.handle_notice(now, bundle.domain(), record);
+                }
                 Ok(())
             }
             Input::Shown(evidence) => self.handle_shown(now, &evidence),

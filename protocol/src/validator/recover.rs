@@ -162,7 +162,11 @@ impl Validator {
                 }
             }
             Input::Connected(peer) => self.ask_to_resume(&peer),
-            Input::Tick | Input::Notice(_) | Input::Shown(_) | Input::NeverDecided { .. } => {}
+            Input::Tick
+            | Input::Notice(_)
+            | Input::Notices(_)
+            | Input::Shown(_)
+            | Input::NeverDecided { .. } => {}
         }
         Ok(())
     }

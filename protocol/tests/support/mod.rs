@@ -38,7 +38,7 @@ use quadrille_protocol::ledger::{
 };
 use quadrille_protocol::log::record::Founding;
 use quadrille_protocol::log::{
-    Batch, Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
+    Batch, Bundle, Evidence, Frame, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::payment::{Finding, Opened, Plan, Route};
 use quadrille_protocol::settlement::Account;
@@ -65,11 +65,13 @@ impl Signatures for NoSignatures {
 }
 
 /// What is on the wire.
+#[derive(Clone)]
 pub enum Wire {
     Frame(Vec<u8>),
     Returned(Vec<u8>),
     Message(Message),
     Notice(Vec<u8>),
+    Notices(Vec<u8>),
     Shown(Vec<u8>),
 }
 
@@ -290,11 +292,15 @@ impl Net {
                     return;
                 }
                 let (batch, signature) = sealed.unwrap();
-                let bytes = codec::encode(&batch.evidence(leaf, signature).unwrap());
+                let wire = if only.is_empty() {
+                    Wire::Notice(codec::encode(&batch.evidence(leaf, signature).unwrap()))
+                } else {
+                    Wire::Notices(codec::encode(&batch.bundle(&[leaf], signature).unwrap()))
+                };
                 for other in 0..self.banks.len() {
                     let domain = self.domain(other);
                     if other != at && (only.is_empty() || only.contains(&domain)) {
-                        self.put(at, &domain, Wire::Notice(bytes.clone()));
+                        self.put(at, &domain, wire.clone());
                     }
                 }
             }
@@ -335,6 +341,10 @@ impl Net {
             }
             Wire::Message(message) => Input::Message { from: sender, message },
             Wire::Notice(bytes) => Input::Notice(Box::new(self.check_evidence(&bytes, directory)?)),
+            Wire::Notices(bytes) => {
+                let (network, checks) = (&self.network, &*self.signatures);
+                Input::Notices(Box::new(Bundle::verify(&bytes, network, directory, checks)?))
+            }
             Wire::Shown(bytes) => Input::Shown(Box::new(self.check_evidence(&bytes, directory)?)),
         };
         self.banks[to].inputs.push_back(input);

@@ -11,23 +11,33 @@ use quadrille_node::files;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
 
-use super::audit::{self, Report, Rule};
+use super::audit::command::AssertArgs;
+use super::interrupt;
 use super::layout::{BOOTSTRAP, Layout};
+use super::ports;
 use super::process::{self, Process};
+use super::snapshot::{RestoreArgs, SnapshotArgs};
 use super::start;
 use super::state::{self, BANKS, Bank, Held, State};
+use super::top::TopArgs;
+use super::topology::{ExportArgs, ImportArgs};
 use super::up::{self, Plan};
 
+/// Banks of a new network when nobody says how many.
+const NODES: usize = 3;
 const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 const EXIT_LOCKED: u8 = 6;
+/// As of a program that SIGINT has ended.
+const EXIT_BROKEN_OFF: u8 = 130;
 /// Between two looks at a log that is followed.
 const FOLLOW: Duration = Duration::from_millis(200);
 
 /// What the process ends with, for `--help`.
 pub const EXIT_CODES: &str = "\
 Exit codes: 0 done (assert: everything holds), 1 refused (assert: something does not hold), 2 \
-asked wrongly, 3 a bank does not answer, 6 another command is changing the network.";
+asked wrongly, 3 a bank does not answer, 6 another command is changing the network, 130 broken off \
+by a signal.";
 
 /// Where the network is.
 #[derive(Debug, Clone, clap::Args)]
@@ -121,37 +131,40 @@ Examples:
         /// after-append, after-sign or after-effects of a batch with such a record
         #[arg(long, value_name = "MOMENT:RECORD")]
         crash_point: Option<String>,
+        /// Choose new ports, when another program has taken the old ones
+        #[arg(long)]
+        new_ports: bool,
     },
-    /// Ask every bank whether the network holds together: atomicity, conservation, mirrors, nothing
-    /// stuck, logs
-    #[command(after_help = "Examples:\n  quadrille-testnet assert && echo holds\n  \
-            quadrille-testnet assert --wait 120 -o json")]
-    Assert {
-        #[command(flatten)]
-        folder: Folder,
-        /// Seconds that what is under way may take to end
-        #[arg(long, default_value_t = 60)]
-        wait: u64,
-        /// How to print it
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
+    /// Ask every bank and every log whether the network holds together: atomicity, conservation,
+    /// mirrors, evidence, feeds, nothing stuck, logs
+    Assert(AssertArgs),
+    /// Pack the whole network into one file
+    Snapshot(SnapshotArgs),
+    /// Unpack a network from such a file
+    Restore(RestoreArgs),
+    /// Write down the shape of the network: banks, assets, holders, trust; no keys
+    Export(ExportArgs),
+    /// Build a new network of a shape that was written down
+    Import(ImportArgs),
+    /// Show what every bank does, again and again
+    Top(TopArgs),
 }
 
 /// What `up` takes.
 #[derive(Debug, clap::Args)]
 pub struct Up {
-    /// How many banks
-    #[arg(short = 'n', long = "nodes", default_value_t = 3, value_parser = count)]
-    nodes: usize,
+    /// How many banks [default: those that are in the folder, or 3]
+    #[arg(short = 'n', long = "nodes", value_parser = count)]
+    nodes: Option<usize>,
     #[command(flatten)]
     folder: Folder,
     /// What the customers' balances are drawn from
     #[arg(long)]
     seed: Option<u64>,
-    /// The suite of the banks' keys: 1 (Ed25519 + ML-DSA-65) or 2 (Ed25519 + Dilithium3)
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
-    suite: u8,
+    /// The suite of the banks' keys: 1 (Ed25519 + ML-DSA-65, the default) or 2 (Ed25519 +
+    /// Dilithium3)
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
+    suite: Option<u8>,
     /// Leave what runs running when something does not start
     #[arg(long)]
     keep_going: bool,
@@ -175,12 +188,15 @@ impl LocalCommand {
             }
             Self::Down { folder } => down(folder.layout()),
             Self::Kill { name, folder } => kill(folder.layout(), name),
-            Self::Restart { name, folder, crash_point } => {
-                restart(folder.layout(), name, crash_point.as_deref())
+            Self::Restart { name, folder, crash_point, new_ports } => {
+                restart(folder.layout(), name, crash_point.as_deref(), *new_ports)
             }
-            Self::Assert { folder, wait, output } => {
-                return assert(&folder.layout(), Duration::from_secs(*wait), *output);
-            }
+            Self::Assert(arguments) => return arguments.run(),
+            Self::Snapshot(arguments) => return arguments.run(),
+            Self::Restore(arguments) => return arguments.run(),
+            Self::Export(arguments) => return arguments.run(),
+            Self::Import(arguments) => return arguments.run(),
+            Self::Top(arguments) => return arguments.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -205,6 +221,7 @@ pub fn complain(refusal: &Refusal) -> ExitCode {
         Code::BadUsage => EXIT_USAGE,
         Code::Unreachable => EXIT_UNREACHABLE,
         Code::LocalNetworkInUse => EXIT_LOCKED,
+        Code::BrokenOff => EXIT_BROKEN_OFF,
         _ => 1,
     })
 }
@@ -235,18 +252,39 @@ impl Default for Progress {
 }
 
 fn run_up(arguments: &Up) -> Result<(), Refusal> {
-    let suite = Suite::from_number(arguments.suite)?;
-    let plan = Plan::of(arguments.nodes, arguments.seed, suite)?;
+    let layout = arguments.folder.layout();
+    let plan = match (arguments.nodes, state::load(&layout)) {
+        (None, Ok(known)) => Plan { seed: arguments.seed, ..Plan::of_state(&known) },
+        (Some(_), _) | (None, Err(_)) => {
+            let suite = Suite::from_number(arguments.suite.unwrap_or(1))?;
+            Plan::of(arguments.nodes.unwrap_or(NODES), arguments.seed, suite)?
+        }
+    };
+    if let Some(suite) = arguments.suite {
+        let suite = Suite::from_number(suite)?;
+        return bring_up(layout, &Plan { suite, ..plan }, arguments.keep_going);
+    }
+    bring_up(layout, &plan, arguments.keep_going)
+}
+
+/// Brings the planned network up and shows it. What does not come up whole is ended, unless it
+/// may stay.
+///
+/// # Errors
+/// Those of [`up::up`].
+pub fn bring_up(layout: Layout, plan: &Plan, keep_going: bool) -> Result<(), Refusal> {
+    interrupt::watch();
     let progress = Progress::new();
     let mut say = |what: &str| progress.say(what);
-    match up::up(arguments.folder.layout(), &plan, &mut say) {
+    match up::up(layout, plan, &mut say) {
         Ok(held) => {
             progress.say("ready");
             print(&format!("{}{}", table(&held.state), hints(&held)))
         }
         Err(failed) => {
             match failed.held {
-                Some(mut held) if !arguments.keep_going => {
+                Some(mut held) if !keep_going => {
+                    let _shield = interrupt::shield();
                     progress.say("it did not come up; ending what runs");
                     let _ = start::down(&mut held)?;
                 }
@@ -429,7 +467,12 @@ fn kill(layout: Layout, name: &str) -> Result<(), Refusal> {
     print(&format!("{name} is dead\n"))
 }
 
-fn restart(layout: Layout, name: &str, crash_point: Option<&str>) -> Result<(), Refusal> {
+fn restart(
+    layout: Layout,
+    name: &str,
+    crash_point: Option<&str>,
+    new_ports: bool,
+) -> Result<(), Refusal> {
     let mut held = Held::open(layout)?;
     let bank = held.state.bank_mut(name)?;
     let name = bank.name.clone();
@@ -438,45 +481,13 @@ fn restart(layout: Layout, name: &str, crash_point: Option<&str>) -> Result<(), 
     {
         eprintln!("{name} did not end when it was asked to, and was killed");
     }
+    if new_ports {
+        let layout = held.layout.clone();
+        ports::renew(&layout, held.state.bank_mut(&name)?)?;
+    }
     held.save()?;
     start::banks(&mut held, std::slice::from_ref(&name), crash_point, |_| ())?;
     print(&format!("{name} is up\n"))
-}
-
-fn assert(layout: &Layout, wait: Duration, output: Output) -> ExitCode {
-    let report = state::load(layout).and_then(|state| audit::audit(layout, &state, wait));
-    let told = report.and_then(|report| {
-        match output {
-            Output::Table => print(&verdict(&report))?,
-            Output::Json => print(&json(&report)?)?,
-        }
-        Ok(report.findings.len())
-    });
-    match told {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(broken) => complain(&Refusal::new(Code::DoesNotHold, format!("{broken} findings"))),
-        Err(refusal) => complain(&refusal),
-    }
-}
-
-/// What an audit found, in lines: each rule, and under it what breaks it.
-#[must_use]
-pub fn verdict(report: &Report) -> String {
-    let (banks, settlements) = (report.banks, report.settlements);
-    let (assets, batches) = (report.assets, report.batches);
-    let mut text = format!(
-        "{banks} banks, {assets} assets, {settlements} views of settlements, {batches} signed \
-         batches\n"
-    );
-    for rule in Rule::ALL {
-        let broken: Vec<_> = report.findings.iter().filter(|found| found.rule == rule).collect();
-        let word = if broken.is_empty() { "holds" } else { "BROKEN" };
-        text.push_str(&format!("{rule:14} {word}\n"));
-        for finding in broken {
-            text.push_str(&format!("  {}\n", finding.what));
-        }
-    }
-    text
 }
 
 /// A value as one JSON document.

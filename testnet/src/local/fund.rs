@@ -21,11 +21,11 @@ use quadrille_protocol::refuse;
 use quadrille_protocol::types::{
     Amount, Bounded, Country, Domain, Hash, Holder, Network, Uai, Ubi,
 };
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
 use super::clients;
+use super::interrupt;
 use super::layout::Layout;
+use super::means::{CustomerMeans, LimitMeans, Means, ServiceMeans};
 use super::state::{Bank, State};
 
 /// The customers of every bank that the others trust.
@@ -40,14 +40,8 @@ pub const BOND: &str = "BOND";
 pub const DECIMALS: u8 = 2;
 /// The KYC tier of every customer.
 const TIER: u8 = 1;
-/// What one bank may owe another in one asset, in minor units: a thousand billion.
-const LIMIT: Amount = Amount::new(100_000_000_000_000);
-/// A customer's balance of each asset of its bank, in units: drawn from this range.
-const BALANCE_UNITS: std::ops::Range<u64> = 50_000_000..100_000_000;
 /// Requests that are under way at one time.
 const AT_A_TIME: usize = 48;
-/// In a network with more banks each accepts only the partners' own assets and its own from them.
-const EVERYTHING_UP_TO: usize = 6;
 /// Ledgers and assets that are listed at most.
 const ROWS: usize = 10_000;
 /// How long the list of members may take to reach every bank.
@@ -61,12 +55,6 @@ const OPENING_BYTES: usize = 64 * 1024;
 #[must_use]
 pub fn minor(units: u64) -> Amount {
     Amount::new(u128::from(units).saturating_mul(100))
-}
-
-/// What a bank's customers are called.
-#[must_use]
-pub fn holders(bank: &Bank) -> &'static [&'static str] {
-    if bank.trusted { &HOLDERS } else { &STRANGERS }
 }
 
 /// The profile of a bank's cash or bond.
@@ -129,45 +117,39 @@ struct Seat<'a> {
     client: Client,
 }
 
-/// Funds every bank.
+/// Funds every bank with what `means` says.
 ///
 /// # Errors
 /// The first that any bank answered.
-pub fn fund(layout: &Layout, state: &State) -> Result<(), Refusal> {
+pub fn fund(layout: &Layout, state: &State, means: &Means) -> Result<(), Refusal> {
     let seats = state.banks.iter().map(|bank| {
         let client = clients::of(layout, bank)?;
         Ok(Seat { bank, client })
     });
     let seats: Vec<Seat<'_>> = seats.collect::<Result<_, Refusal>>()?;
-    clients::runtime()?.block_on(async {
-        assets(&seats).await?;
-        customers(layout, state.seed, &seats).await?;
+    clients::runtime()?.block_on(interrupt::or(async {
+        assets(&seats, &means.assets).await?;
+        customers(layout, &seats, &means.customers).await?;
+        services(layout, &seats, &means.services).await?;
         acquainted(&seats).await?;
-        limits(&seats).await
-    })
+        limits(&seats, &means.limits).await
+    }))
 }
 
-/// Every asset of the network and its issuer.
-fn listing(seats: &[Seat<'_>]) -> Result<Vec<(Uai, AssetProfile)>, Refusal> {
-    let mut listing = Vec::new();
-    for seat in seats.iter().filter(|seat| seat.bank.trusted) {
-        for code in [CASH, BOND] {
-            let profile = profile(code, &seat.bank.domain)?;
-            listing.push((profile.uai(), profile));
-        }
-    }
-    Ok(listing)
+fn seat_of<'a, 'b>(seats: &'a [Seat<'b>], name: &str) -> Result<&'a Seat<'b>, Refusal> {
+    let found = seats.iter().find(|seat| seat.bank.name == name);
+    found.ok_or_else(|| Refusal::new(Code::UnknownNode, format!("`{name}`")))
 }
 
 /// Makes every asset known at every bank.
-async fn assets(seats: &[Seat<'_>]) -> Result<(), Refusal> {
-    let listing = listing(seats)?;
+async fn assets(seats: &[Seat<'_>], listing: &[AssetProfile]) -> Result<(), Refusal> {
     let mut missing = Vec::new();
     for seat in seats {
         let told = |error| clients::refusal(&seat.bank.name, error);
         let known = seat.client.assets(ROWS).await.map_err(told)?;
-        for (uai, profile) in &listing {
-            if known.iter().all(|known| known.asset != *uai) {
+        for profile in listing {
+            let uai = profile.uai();
+            if known.iter().all(|known| known.asset != uai) {
                 missing.push((seat, uai, profile));
             }
         }
@@ -193,29 +175,23 @@ async fn assets(seats: &[Seat<'_>]) -> Result<(), Refusal> {
 }
 
 /// Opens the customers' ledgers and issues to them what their bank issues.
-async fn customers(layout: &Layout, seed: u64, seats: &[Seat<'_>]) -> Result<(), Refusal> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+async fn customers(
+    layout: &Layout,
+    seats: &[Seat<'_>],
+    customers: &[CustomerMeans],
+) -> Result<(), Refusal> {
     let mut wanted = Vec::new();
-    for seat in seats {
-        for local in holders(seat.bank) {
-            let opening = read_opening(layout, seat.bank, local)?;
-            let codes: &[&str] = if seat.bank.trusted { &[CASH, BOND] } else { &[] };
-            let mut issues = Vec::new();
-            for code in codes {
-                let amount = minor(random.random_range(BALANCE_UNITS));
-                issues.push((profile(code, &seat.bank.domain)?.uai(), amount));
-            }
-            wanted.push((seat, opening, issues));
-        }
+    for known in customers {
+        let seat = seat_of(seats, &known.bank)?;
+        wanted.push((seat, read_opening(layout, seat.bank, &known.local)?, &known.has));
     }
-    let open = wanted.into_iter().map(|(seat, opening, issues)| customer(seat, opening, issues));
-    all(open).await
+    all(wanted.into_iter().map(|(seat, opening, has)| customer(seat, opening, has))).await
 }
 
 async fn customer(
     seat: &Seat<'_>,
     opening: SignedOpening,
-    issues: Vec<(Uai, Amount)>,
+    issues: &[(Uai, Amount)],
 ) -> Result<(), Refusal> {
     let told = |error| clients::refusal(&seat.bank.name, error);
     let (ledger, holder) = (opening.opening.ubi(), &opening.opening.holder);
@@ -225,8 +201,8 @@ async fn customer(
     }
     let view = seat.client.ledger(&ledger).await.map_err(told)?;
     for (uai, amount) in issues {
-        if !has(&view, &uai) {
-            issue(seat, &uai, ledger, amount).await?;
+        if !has(&view, uai) {
+            issue(seat, uai, ledger, *amount).await?;
         }
     }
     Ok(())
@@ -240,6 +216,29 @@ async fn issue(seat: &Seat<'_>, uai: &Uai, ledger: Ubi, amount: Amount) -> Resul
 
 fn has(view: &LedgerView, uai: &Uai) -> bool {
     view.balances.iter().any(|balance| balance.asset == *uai)
+}
+
+/// Has banks do for others what they are to do.
+async fn services(
+    layout: &Layout,
+    seats: &[Seat<'_>],
+    services: &[ServiceMeans],
+) -> Result<(), Refusal> {
+    for service in services {
+        let seat = seat_of(seats, &service.bank)?;
+        let told = |error| clients::refusal(&seat.bank.name, error);
+        if let Some(local) = &service.transit {
+            let ledger = read_opening(layout, seat.bank, local)?.opening.ubi();
+            seat.client.set_transit(Some(ledger)).await.map_err(told)?;
+        }
+        for (uai, fee) in &service.fees {
+            seat.client.set_fee(uai, (*fee).into()).await.map_err(told)?;
+        }
+        if service.netting {
+            seat.client.switch_netting(true).await.map_err(told)?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits until every bank has heard of every other one: credit is given to members only.
@@ -262,10 +261,8 @@ async fn acquainted(seats: &[Seat<'_>]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Has every bank give every trusted one credit.
-async fn limits(seats: &[Seat<'_>]) -> Result<(), Refusal> {
-    let listing = listing(seats)?;
-    let everything = seats.len() <= EVERYTHING_UP_TO;
+/// Has every bank give the credit that it is to give.
+async fn limits(seats: &[Seat<'_>], wanted: &[LimitMeans]) -> Result<(), Refusal> {
     let mut missing = Vec::new();
     for seat in seats {
         let told = |error| clients::refusal(&seat.bank.name, error);
@@ -274,20 +271,14 @@ async fn limits(seats: &[Seat<'_>]) -> Result<(), Refusal> {
         for line in &lines {
             known.insert((&line.domain, &line.exposure.asset), line.exposure.limit);
         }
-        for peer in seats.iter().map(|peer| peer.bank).filter(|peer| peer.trusted) {
-            if peer.domain == seat.bank.domain {
-                continue;
-            }
-            for (uai, _) in &listing {
-                let near = [&peer.domain, &seat.bank.domain].contains(&uai.issuer());
-                if (everything || near) && known.get(&(&peer.domain, uai)) != Some(&LIMIT) {
-                    missing.push((seat, &peer.domain, uai));
-                }
+        for line in wanted.iter().filter(|line| line.of == seat.bank.domain) {
+            if known.get(&(&line.peer, &line.asset)) != Some(&line.limit) {
+                missing.push((seat, line));
             }
         }
     }
-    let give = missing.into_iter().map(|(seat, domain, uai)| async move {
-        let answer = seat.client.set_trust(domain, uai, LIMIT).await;
+    let give = missing.into_iter().map(|(seat, line)| async move {
+        let answer = seat.client.set_trust(&line.peer, &line.asset, line.limit).await;
         answer.map(|_| ()).map_err(|error| clients::refusal(&seat.bank.name, error))
     });
     all(give).await

@@ -16,7 +16,8 @@ use quadrille_node::config::{self, Config};
 use quadrille_node::enrol::{EnrolmentRequest, Readable};
 use quadrille_node::files::{self, Access};
 use quadrille_node::network_file::NetworkFile;
-use quadrille_node::signer::{Keys, generate_key, keyfile};
+use quadrille_node::signer::keyfile::{self, Cost};
+use quadrille_node::signer::{Keys, generate_key};
 use quadrille_node::wallet::Wallet;
 use quadrille_protocol::crypto::suite::Suite;
 use quadrille_protocol::error::{Code, Refusal};
@@ -25,14 +26,16 @@ use quadrille_protocol::limits;
 use quadrille_protocol::types::{Bounded, Holder, Time};
 
 use super::fund;
+use super::interrupt;
 use super::layout::Layout;
+use super::means::Means;
 use super::state::{Bank, State};
 
-/// Keys are encrypted by so many at a time: each takes tens of megabytes and a core.
+/// Keys are made by so many at a time: each takes a core.
 const AT_A_TIME: usize = 2;
-/// Random bytes of the passphrase.
+/// Random bytes of the passphrase: enough for [`Cost::RANDOM`].
 const PASSPHRASE_BYTES: usize = 16;
-/// The bank of this name is a notary, too.
+/// The bank of this name is a notary, too, when nothing else is said.
 pub const CENTRAL: &str = "central";
 /// With whom a bank has no business, in its data directory: nobody at first.
 pub const DENY_LIST: &str = "deny.txt";
@@ -87,21 +90,20 @@ pub fn banks(
     layout: &Layout,
     state: &State,
     bootstrap: &Address,
-    timing: Timing,
-    passphrase: &str,
+    papers: &Papers<'_>,
     now: Time,
 ) -> Result<(), Refusal> {
-    let key = found::authority_key(&layout.network(), passphrase)?;
+    let key = found::authority_key(&layout.network(), papers.passphrase)?;
     let office = Mutex::new(Office::open(&layout.network(), key)?);
     let network = layout.network().network()?.with_bootstrap(vec![bootstrap.clone()])?;
-    let maker = Maker { layout, network, suite: state.suite, timing, passphrase, office, now };
+    let maker = Maker { layout, network, suite: state.suite, papers, office, now };
     let waiting = Mutex::new(state.banks.iter());
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some(bank) = lock(&waiting).next() {
-                    if let Err(refusal) = maker.make(bank) {
+                    if let Err(refusal) = interrupt::check().and_then(|()| maker.make(bank)) {
                         *lock(&failed) = Some(refusal);
                         return;
                     }
@@ -113,13 +115,22 @@ pub fn banks(
     first.map_or(Ok(()), Err)
 }
 
+/// What the banks' files are made from.
+pub struct Papers<'a> {
+    /// How settlements are timed.
+    pub timing: Timing,
+    /// The banks' customers, and which banks are notaries.
+    pub means: &'a Means,
+    /// Of every key.
+    pub passphrase: &'a str,
+}
+
 /// What making a bank needs.
 struct Maker<'a> {
     layout: &'a Layout,
     network: NetworkFile,
     suite: Suite,
-    timing: Timing,
-    passphrase: &'a str,
+    papers: &'a Papers<'a>,
     office: Mutex<Office>,
     now: Time,
 }
@@ -134,7 +145,7 @@ impl Maker<'_> {
         }
         let network = self.network.network().clone();
         let keys = Keys::generate(network, bank.domain.clone(), self.suite)?;
-        keyfile::create(&data.keys(), &keys, self.passphrase)?;
+        keyfile::create_at(Cost::RANDOM, &data.keys(), &keys, self.papers.passphrase)?;
         self.enrol(name, &keys, &data.certificate())?;
         self.network.save(&data.network())?;
         write_config(&config)?;
@@ -158,8 +169,8 @@ impl Maker<'_> {
         config.hooks.allow_private = true;
         DENY_LIST.clone_into(&mut config.compliance.deny_list);
         config.mesh.listen = vec![ANY_ADDRESS.parse()?];
-        config.settlement.life_ms = self.timing.life_ms;
-        config.settlement.reveal_margin_ms = self.timing.reveal_margin_ms;
+        config.settlement.life_ms = self.papers.timing.life_ms;
+        config.settlement.reveal_margin_ms = self.papers.timing.reveal_margin_ms;
         config.check()?;
         Ok(config)
     }
@@ -168,7 +179,7 @@ impl Maker<'_> {
     fn enrol(&self, name: &str, keys: &Keys, certificate: &Path) -> Result<(), Refusal> {
         let none = || Refusal::new(Code::UnknownEpoch, keys.domain.to_string());
         let (epoch, key) = keys.latest().ok_or_else(none)?;
-        let roles = if name == CENTRAL {
+        let roles = if self.papers.means.notaries.iter().any(|notary| notary == name) {
             vec![Role::Validator, Role::Notary]
         } else {
             vec![Role::Validator]
@@ -194,10 +205,10 @@ impl Maker<'_> {
     fn customers(&self, bank: &Bank) -> Result<(), Refusal> {
         let path = self.layout.wallet(&bank.name);
         let wallet = Wallet::open(&path)?;
-        for local in fund::holders(bank) {
+        for local in self.papers.means.customers_of(&bank.name) {
             let holder: Holder = format!("{local}@{}", bank.domain).parse()?;
             let key = generate_key(Suite::HybridMlDsa65)?;
-            wallet.add_holder(&holder, &key, self.passphrase)?;
+            wallet.add_holder_at(Cost::RANDOM, &holder, &key, self.papers.passphrase)?;
             let opening = fund::opening(self.network.network(), &holder, &key);
             wallet.note_ledger(&opening.opening)?;
             fund::keep_opening(&self.layout.opening(&bank.name, local), &opening)?;
@@ -214,16 +225,39 @@ pub fn pin(layout: &Layout, bank: &Bank) -> Result<(), Refusal> {
     let (Some(api), Some(p2p)) = (bank.api, &bank.p2p) else {
         return Ok(());
     };
-    let flags = [
-        ("api.listen".to_owned(), api.to_string()),
-        ("mesh.listen".to_owned(), without_peer(p2p)?.to_string()),
-    ];
-    let dir = layout.node(&bank.name);
-    let file = files::read_text(&config::Layout::new(&dir).config(), config::FILE_BYTES)?;
+    let (api, mesh) = (api.to_string(), without_peer(p2p)?.to_string());
+    configure(&layout.node(&bank.name), &[("api.listen", &api), ("mesh.listen", &mesh)])
+}
+
+/// Changes options (`section.option`, value) in the file of a bank's data directory.
+///
+/// # Errors
+/// Those of [`Config::load`] and of the file.
+pub fn configure(dir: &Path, options: &[(&str, &str)]) -> Result<(), Refusal> {
+    let file = files::read_text(&config::Layout::new(dir).config(), config::FILE_BYTES)?;
+    let flags = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     // Without our own environment, which is not the node's.
     let environment = Vec::new();
-    let sources = config::Sources { dir, file: Some(file), environment, flags: flags.to_vec() };
+    let (dir, flags) = (dir.to_owned(), flags.collect());
+    let sources = config::Sources { dir, file: Some(file), environment, flags };
     write_config(&sources.load()?.config)
+}
+
+/// Has every bank dial the bootstrap peer first where it is now, which may be elsewhere than
+/// before.
+///
+/// # Errors
+/// Those of the network files.
+pub fn point_to(layout: &Layout, state: &State, bootstrap: &Address) -> Result<(), Refusal> {
+    for bank in &state.banks {
+        let path = config::Layout::new(&layout.node(&bank.name)).network();
+        let file = NetworkFile::load(&path)?;
+        if file.bootstrap() != std::slice::from_ref(bootstrap) {
+            let file = file.with_bootstrap(vec![bootstrap.clone()])?;
+            files::replace(&path, file.to_toml().as_bytes(), Access::Public)?;
+        }
+    }
+    Ok(())
 }
 
 /// The address without the peer's identifier at its end, to listen on.

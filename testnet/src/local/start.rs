@@ -23,6 +23,7 @@ use super::layout::BOOTSTRAP;
 use super::prepare;
 use super::process::{self, Process};
 use super::state::Held;
+use super::{interrupt, ports};
 
 /// How long one process may take until it is ready.
 pub const READY: Duration = Duration::from_secs(60);
@@ -54,6 +55,9 @@ pub fn bootstrap(held: &mut Held) -> Result<Address, Refusal> {
         Some(known) => prepare::without_peer(known)?,
         None => ANY_ADDRESS.parse()?,
     };
+    if let Some(known) = &held.state.bootstrap.p2p {
+        ports::check_bootstrap(known)?;
+    }
     let endpoints = layout.network().endpoints();
     forget(&endpoints);
     let program = process::program("quadrille-bootstrap")?;
@@ -104,6 +108,8 @@ pub fn banks(
             continue;
         }
         let (name, dir) = (bank.name.clone(), layout.node(&bank.name));
+        interrupt::check()?;
+        ports::check(&layout, &name)?;
         forget(&config::Layout::new(&dir).endpoints());
         let arguments: [&OsStr; 3] = ["run".as_ref(), "--dir".as_ref(), dir.as_ref()];
         let started = process::start(&program, &arguments, &settings, &layout.log(&name))?;
@@ -146,6 +152,7 @@ fn await_endpoints(
         {
             return Ok(found);
         }
+        interrupt::check()?;
         check_alive(name, process, log)?;
         if Instant::now() >= deadline {
             return Err(not_ready(name, "it did not say where it is reached", log));
@@ -165,6 +172,7 @@ fn await_ready(held: &Held, name: &str, process: &Process) -> Result<(), Refusal
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
         };
+        interrupt::check()?;
         check_alive(name, process, &log)?;
         if Instant::now() >= deadline {
             return Err(not_ready(name, &trouble.to_string(), &log));

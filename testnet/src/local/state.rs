@@ -195,11 +195,19 @@ impl Held {
     /// # Errors
     /// `Q-2205`.
     pub fn save(&self) -> Result<(), Refusal> {
-        let mut text = serde_json::to_vec_pretty(&self.state)
-            .map_err(|error| Refusal::new(Code::CannotWrite, error.to_string()))?;
-        text.push(b'\n');
-        files::replace(&self.layout.state(), &text, Access::Private)
+        save(&self.layout, &self.state)
     }
+}
+
+/// Writes the state into a folder that nobody else knows of yet; elsewhere [`Held::save`] does.
+///
+/// # Errors
+/// `Q-2205`.
+pub fn save(layout: &Layout, state: &State) -> Result<(), Refusal> {
+    let mut text = serde_json::to_vec_pretty(state)
+        .map_err(|error| Refusal::new(Code::CannotWrite, error.to_string()))?;
+    text.push(b'\n');
+    files::replace(&layout.state(), &text, Access::Private)
 }
 
 /// Suites by their names.

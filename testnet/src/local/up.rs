@@ -18,8 +18,11 @@ use quadrille_protocol::types::{Domain, Time};
 
 use super::clients;
 use super::fund;
+use super::interrupt;
 use super::layout::Layout;
-use super::prepare::{self, Timing};
+use super::means::{LimitMeans, Means};
+use super::prepare::{self, Papers, Timing};
+use super::room;
 use super::start;
 use super::state::{BANKS, Bank, Held, State};
 
@@ -30,6 +33,10 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Peers that are listed at most: banks and the bootstrap peer.
 const PEERS: usize = BANKS + 1;
 const PASSPHRASE_BYTES: usize = 4096;
+/// Credit limits of one bank that are listed at most.
+const TRUST_LINES: usize = 10_000;
+/// What a bank takes on the disk when it is new, and some.
+const BANK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What network is wanted.
 #[derive(Debug, Clone)]
@@ -42,6 +49,8 @@ pub struct Plan {
     pub suite: Suite,
     /// How settlements are timed.
     pub timing: Timing,
+    /// What it has to trade with; the usual when it is left out.
+    pub means: Option<Means>,
 }
 
 impl Plan {
@@ -54,7 +63,15 @@ impl Plan {
             refuse!(TooMany, "{count} banks, at most {BANKS}");
         }
         let banks = (0..count).map(|index| (format!("bank-{}", letters(index)), true)).collect();
-        Ok(Self { banks, seed, suite, timing: Timing::default() })
+        Ok(Self { banks, seed, suite, timing: Timing::default(), means: None })
+    }
+
+    /// The plan of a network that is there already.
+    #[must_use]
+    pub fn of_state(state: &State) -> Self {
+        let banks = state.banks.iter().map(|bank| (bank.name.clone(), bank.trusted)).collect();
+        let (seed, suite, timing) = (Some(state.seed), state.suite, Timing::default());
+        Self { banks, seed, suite, timing, means: None }
     }
 
     fn first_state(&self) -> Result<State, Refusal> {
@@ -106,6 +123,10 @@ pub fn up(layout: Layout, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Held
     let (mut held, _) =
         Held::open_or_begin(layout, || plan.first_state()).map_err(Failed::early)?;
     plan.check(&held.state).map_err(Failed::early)?;
+    if !held.state.funded {
+        let needed = BANK_BYTES.saturating_mul(held.state.banks.len() as u64);
+        room::check(held.layout.root(), needed).map_err(Failed::early)?;
+    }
     // What ran before is not this command's to end.
     let ran_before = held.state.processes().any(|(_, process)| process.is_alive());
     match bring_up(&mut held, plan, say) {
@@ -132,6 +153,10 @@ impl Failed {
 
 fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), Refusal> {
     let layout = held.layout.clone();
+    let means = match &plan.means {
+        Some(means) => means.clone(),
+        None => Means::usual(&held.state)?,
+    };
     let prepared = held.state.prepared;
     let passphrase = if prepared {
         files::read_text(&layout.passphrase(), PASSPHRASE_BYTES)?
@@ -140,9 +165,12 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
         prepare::authority(&layout, &held.state, now()?)?
     };
     let bootstrap = start::bootstrap(held)?;
-    if !prepared {
+    if prepared {
+        prepare::point_to(&layout, &held.state, &bootstrap)?;
+    } else {
         say(&format!("making keys and papers of {} banks", held.state.banks.len()));
-        prepare::banks(&layout, &held.state, &bootstrap, plan.timing, &passphrase, now()?)?;
+        let papers = Papers { timing: plan.timing, means: &means, passphrase: &passphrase };
+        prepare::banks(&layout, &held.state, &bootstrap, &papers, now()?)?;
         held.state.prepared = true;
         held.save()?;
     }
@@ -154,12 +182,29 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
     start::banks(held, &names, None, |_| ())?;
     if !held.state.funded {
         say("registering assets, opening ledgers, giving credit");
-        fund::fund(&layout, &held.state)?;
+        fund::fund(&layout, &held.state, &means)?;
         held.state.funded = true;
         held.save()?;
     }
     say("waiting until the banks have met");
-    meet(held)
+    let means = if plan.means.is_none() { credit(held)? } else { means };
+    meet_those(held, |bank, other| means.credit_between(&bank.domain, &other.domain))
+}
+
+/// The credit that the banks give, by their own word: who gives some has a session.
+fn credit(held: &Held) -> Result<Means, Refusal> {
+    let runtime = clients::runtime()?;
+    let mut means = Means::default();
+    for bank in &held.state.banks {
+        let client = clients::of(&held.layout, bank)?;
+        let lines = runtime.block_on(client.trust(TRUST_LINES));
+        for line in lines.map_err(|error| clients::refusal(&bank.name, error))? {
+            let (of, peer) = (bank.domain.clone(), line.domain);
+            let (asset, limit) = (line.exposure.asset, line.exposure.limit);
+            means.limits.push(LimitMeans { of, peer, asset, limit });
+        }
+    }
+    Ok(means)
 }
 
 /// Waits until every trusted bank has a session with every other one.
@@ -167,6 +212,14 @@ fn bring_up(held: &mut Held, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(
 /// # Errors
 /// `Q-2324` when they have not met in time.
 pub fn meet(held: &Held) -> Result<(), Refusal> {
+    meet_those(held, |_, _| true)
+}
+
+/// Waits until of the trusted banks those have a session that are to have one.
+///
+/// # Errors
+/// `Q-2324` when they have not met in time.
+pub fn meet_those(held: &Held, are_to: impl Fn(&Bank, &Bank) -> bool) -> Result<(), Refusal> {
     let trusted: Vec<&Bank> =
         held.state.banks.iter().filter(|bank| bank.trusted && bank.is_up()).collect();
     let runtime = clients::runtime()?;
@@ -179,12 +232,13 @@ pub fn meet(held: &Held) -> Result<(), Refusal> {
             let met = |domain: &Domain| {
                 peers.iter().any(|peer| peer.domain == *domain && peer.connection == Connection::Up)
             };
-            let missing =
-                trusted.iter().find(|other| other.domain != bank.domain && !met(&other.domain));
+            let awaited = |other: &Bank| other.domain != bank.domain && are_to(bank, other);
+            let missing = trusted.iter().find(|other| awaited(other) && !met(&other.domain));
             let Some(missing) = missing else { break };
             if Instant::now() >= deadline {
                 refuse!(NodeDidNotStart, "{} has not met {}", bank.name, missing.name);
             }
+            interrupt::check()?;
             std::thread::sleep(LOOK);
         }
     }

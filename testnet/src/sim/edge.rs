@@ -10,7 +10,7 @@ use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::identity::SignedRotation;
 use quadrille_protocol::limits;
 use quadrille_protocol::log::{
-    Batch, Evidence, FeedItem, Frame, OutcomeKind, Record, Statement, VerifiedEvidence,
+    Batch, Bundle, Evidence, FeedItem, Frame, OutcomeKind, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::sabotage::{Bug, planted};
 use quadrille_protocol::settlement::Header;
@@ -294,13 +294,18 @@ impl World {
         if self.is_honest(node) {
             self.check_leaving(node, batch.checkpoint().height)?;
         }
-        let evidence = batch.evidence(leaf, signature);
-        let evidence = evidence.map_err(|refusal| Broken::crash(refusal.to_string()))?;
-        let bytes: Arc<[u8]> = codec::encode(&evidence).into();
+        let crash = |refusal: Refusal| Broken::crash(refusal.to_string());
+        let packet = if only.is_empty() {
+            let evidence = batch.evidence(leaf, signature).map_err(crash)?;
+            Packet::Notice(codec::encode(&evidence).into())
+        } else {
+            let bundle = batch.bundle(&[leaf], signature).map_err(crash)?;
+            Packet::Notices(codec::encode(&bundle).into())
+        };
         for to in 0..self.nodes.len() {
             let meant = only.is_empty() || only.contains(&self.nodes[to].domain);
             if to != node && meant {
-                self.send(node, to, &Packet::Notice(bytes.clone()));
+                self.send(node, to, &packet);
             }
         }
         Ok(())
@@ -393,6 +398,8 @@ impl World {
             Packet::Notice(bytes) => self
                 .check_evidence(validator, &bytes)
                 .map(|evidence| Input::Notice(Box::new(evidence))),
+            Packet::Notices(bytes) => Bundle::verify(&bytes, network, directory, verifier)
+                .map(|bundle| Input::Notices(Box::new(bundle))),
             Packet::Shown(bytes) => self
                 .check_evidence(validator, &bytes)
                 .map(|evidence| Input::Shown(Box::new(evidence))),

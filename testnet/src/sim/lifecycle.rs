@@ -90,6 +90,7 @@ impl World {
             at.inputs.retain(|input| match input {
                 Input::Frame { frame, .. } => *frame.from() != domain,
                 Input::Notice(evidence) => *evidence.evidence().domain() != domain,
+                Input::Notices(bundle) => *bundle.domain() != domain,
                 _ => true,
             });
         }

@@ -168,7 +168,8 @@ impl World {
         }
     }
 
-    fn run(&mut self, seed: u64, options: Options) -> Checked {
+    /// Lets everything happen, and comes to rest.
+    pub(crate) fn run(&mut self, seed: u64, options: Options) -> Checked {
         let plan = FaultPlan::draw(&mut Stream::new(seed, "faults"));
         self.open(seed)?;
         self.phase = Phase::Faults;

@@ -44,6 +44,7 @@ pub enum Packet {
     Message(Message),
     /// A published record with its evidence.
     Notice(Arc<[u8]>),
+    Notices(Arc<[u8]>),
     /// A decision with its evidence, for somebody who asked.
     Shown(Arc<[u8]>),
 }

@@ -16,7 +16,8 @@ pub fn settlement_batches(stage: &Stage, side: Side, above: Height) -> Vec<Vec<S
     let (log, _) = LogStore::open(copy.path()).unwrap();
     let batches = log.reader().from(above.next());
     let kinds = batches.map(|batch| {
-        let records = batch.unwrap().stored.records;
+        let batch = batch.unwrap();
+        let records = &batch.stored.records;
         records.iter().flat_map(|bytes| kinds(&Record::read(bytes).unwrap())).collect()
     });
     kinds.filter(|kinds: &Vec<String>| !kinds.is_empty()).collect()

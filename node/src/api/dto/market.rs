@@ -4,7 +4,40 @@ use quadrille_protocol::types::{Amount, Domain, OrderId, SettlementId, TakeId, T
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Place, Reason};
+use super::{Place, Problem, Reason, Receipt, SignedBytes};
+
+/// The most orders of one request.
+pub const BATCH_ORDERS: usize = 256;
+
+/// Signed orders, to be decided in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderBatch {
+    /// 1 to 256 of them.
+    pub orders: Vec<SignedBytes>,
+}
+
+/// What became of each order of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderBatchAnswer {
+    /// One for each order, in the same order.
+    pub items: Vec<HandedIn>,
+}
+
+/// What became of one order of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum HandedIn {
+    /// It was accepted.
+    Accepted {
+        /// As a single order's.
+        receipt: Receipt,
+    },
+    /// It was not, or nothing is known: what a single order would have been answered.
+    Problem {
+        /// As a single order's.
+        problem: Problem,
+    },
+}
 
 /// What has become of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -38,7 +38,10 @@ pub use ledgers::{
     BalanceView, DailyLimitView, EntryView, LedgerStatus, LedgerSummary, LedgerView, MovementKind,
     MovementView, NewKey, RulesView,
 };
-pub use market::{BookEntry, OfferState, OfferView, OrderState, OrderView, WaitingTakeView};
+pub use market::{
+    BATCH_ORDERS, BookEntry, HandedIn, OfferState, OfferView, OrderBatch, OrderBatchAnswer,
+    OrderState, OrderView, WaitingTakeView,
+};
 pub use names::{
     IdentityReceipt, IdentityView, NameView, NewLedger, TravelRuleView, TravelThreshold,
 };

@@ -37,8 +37,8 @@ use crate::index::events::{Read, read_on};
 
 /// How often a quiet stream says that it is still there, and that the token still counts.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Events read from the log at once.
-const READ_AT_ONCE: usize = 256;
+/// Events that are read from the log at once, or a batch if it has more.
+const ENOUGH: usize = 256;
 
 /// Set when the node stops: streams end then.
 #[derive(Clone)]
@@ -161,14 +161,19 @@ impl Subscriber {
     /// the log cannot be read.
     async fn next(&mut self) -> Option<Sent> {
         loop {
-            if *self.stopped.borrow() || !self.api.node.tokens.still(&self.bearer) {
-                return None;
-            }
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
+            if *self.stopped.borrow() {
+                return None;
+            }
             let live = self.look().await;
-            if !self.read().await? && !live {
+            let read = self.read().await?;
+            // Once for all that was read: the file is looked at each time.
+            if !self.api.node.tokens.still(&self.bearer) {
+                return None;
+            }
+            if !read && !live {
                 self.wait().await;
             }
         }
@@ -176,10 +181,10 @@ impl Subscriber {
 
     /// Reads on; whether there was anything.
     async fn read(&mut self) -> Option<bool> {
-        let after = self.after;
+        let (after, which) = (self.after, self.filter.which());
         let found = self
             .api
-            .past(move |history| read_on(&history.log, &history.index, after, READ_AT_ONCE));
+            .past(move |history| read_on(&history.log, &history.index, after, which, ENOUGH));
         let Read { events, end, indexed } = match found.await {
             Ok(read) => read,
             Err(error) => {

@@ -1,180 +1,18 @@
-//! Orders, offers and the book.
+//! Offers and the book.
 
-use std::sync::Arc;
-use std::time::Instant;
-
+use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::{Extension, Json};
-use quadrille_protocol::codec;
-use quadrille_protocol::crypto::hash::{Tag, hash};
-use quadrille_protocol::error::{Code, Refusal};
-use quadrille_protocol::ledger::{Action, Order, SignedOrder};
-use quadrille_protocol::limits;
-use quadrille_protocol::payment::Plan;
+use quadrille_protocol::error::Code;
 use quadrille_protocol::types::{AssetPair, OrderId, Uai, Ubi};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::super::admit::BODY_BYTES;
-use super::super::dto::{Armour, BookEntry, OfferView, OrderView, Page, Receipt, SignedBytes};
-use super::super::extract::{Body, Params, Segment};
+use super::super::dto::{BookEntry, OfferView, Page};
+use super::super::extract::{Params, Segment};
 use super::super::problem::{Answered, ApiError};
-use super::super::state::{Api, Shared, receipt};
-use super::super::tokens::Bearer;
+use super::super::state::Shared;
 use super::super::view;
 use super::Wanted;
-use crate::engine::EngineError;
-use crate::evidence::armour;
-use crate::index;
-use crate::payments::Enclosed;
-
-/// Hands in a holder's signed order: offer, take, cancel, pay, redeem, amend, rotate-key, close.
-///
-/// The answer comes when it is decided and durable. A take or a payment to another bank has only
-/// begun then: see the order or its settlement for what becomes of it. The same order can be
-/// sent as often as one likes; it counts once.
-#[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = SignedBytes,
-    responses((status = 202, body = Receipt)))]
-pub(in super::super) async fn post_order(
-    State(api): State<Shared>,
-    Extension(bearer): Extension<Bearer>,
-    Body(signed): Body<SignedBytes>,
-) -> Answered<(StatusCode, Json<Receipt>)> {
-    let signed = codec::decode::<SignedOrder, BODY_BYTES>(&signed.decoded()?)?;
-    hand_in(&api, &bearer, signed, Enclosed::nothing()).await
-}
-
-/// Has an order decided; one that pays somebody at another bank with a plan for it.
-pub(super) async fn hand_in(
-    api: &Shared,
-    bearer: &Bearer,
-    signed: SignedOrder,
-    enclosed: Enclosed,
-) -> Answered<(StatusCode, Json<Receipt>)> {
-    let slow = |code, wait| ApiError::new(code, "").after(wait);
-    let taken = api.orders.take(&bearer.id, Instant::now());
-    taken.map_err(|wait| slow(Code::TooManyOrders, wait))?;
-    let order = codec::decode::<Order, { limits::ORDER_BYTES }>(&signed.order)?;
-    let (ledger, id) = (order.ledger, OrderId(hash(Tag::Order, &[&signed.order]).0));
-    let room = api.refused.check(&ledger, Instant::now());
-    room.map_err(|wait| slow(Code::TooManyRefused, wait))?;
-    if let Err(refusal) = api.settings.holders.check_action(&order.action) {
-        // One that was accepted when the bank granted more stays accepted.
-        return accepted_before(api, id, refusal).await;
-    }
-    let decided = match plan_for(api, &order, enclosed).await {
-        Ok(None) => api.node.core.order(signed).await,
-        Ok(Some(plan)) => api.node.core.pay(signed, plan).await,
-        // A payment that was accepted when there was a way stays accepted.
-        Err(refusal) => return accepted_before(api, id, refusal).await,
-    };
-    let answered = match decided {
-        Ok(answer) if answer.accepted.repeated => repeated(api, id).await?,
-        Ok(answer) => receipt(answer),
-        Err(EngineError::Refused(refusal)) => refused(api, ledger, id, refusal).await?,
-        Err(error) => return Err(error.into()),
-    };
-    Ok((StatusCode::ACCEPTED, Json(answered)))
-}
-
-/// What is refused now may be an order that was accepted before: then it stays accepted.
-async fn accepted_before(
-    api: &Shared,
-    id: OrderId,
-    refusal: Refusal,
-) -> Answered<(StatusCode, Json<Receipt>)> {
-    let known = repeated(api, id).await?;
-    match known.height.is_some() {
-        true => Ok((StatusCode::ACCEPTED, Json(known))),
-        false => Err(refusal.into()),
-    }
-}
-
-/// The plan for an order that pays somebody at another bank; none for any other order.
-async fn plan_for(
-    api: &Shared,
-    order: &Order,
-    enclosed: Enclosed,
-) -> Result<Option<Plan>, Refusal> {
-    let Action::Pay(payment) = &order.action else { return Ok(None) };
-    let own = api.node.core.domain();
-    if payment.to.domain == own {
-        return Ok(None);
-    }
-    api.node.payer.plan(order.ledger, payment, enclosed).await.map(Some)
-}
-
-/// The receipt of an order that was accepted before.
-async fn repeated(api: &Arc<Api>, id: OrderId) -> Answered<Receipt> {
-    api.up_to_date().await?;
-    let row = api.past(move |history| history.index.order(&id)).await?;
-    let accepted = row.filter(|row| !matches!(row.state, index::OrderState::Refused(_)));
-    Ok(Receipt {
-        order: Some(id),
-        ledger: accepted.as_ref().map(|row| row.ledger),
-        settlement: accepted.as_ref().and_then(|row| row.settlement),
-        height: accepted.as_ref().map(|row| row.place.height),
-        leaf: accepted.map(|row| row.place.leaf),
-        repeated: true,
-    })
-}
-
-/// A refused order. The engine has forgotten which old order used a nonce; the index has not:
-/// when it was this very one, it is a repetition and no refusal.
-async fn refused(api: &Arc<Api>, ledger: Ubi, id: OrderId, refusal: Refusal) -> Answered<Receipt> {
-    if matches!(refusal.code, Code::NonceUsed | Code::NonceTooOld) {
-        let known = repeated(api, id).await?;
-        if known.height.is_some() {
-            return Ok(known);
-        }
-    } else if is_recorded(refusal.code) {
-        // What is left over is found out by the next order's check.
-        let _ = api.refused.take(&ledger, Instant::now());
-    }
-    Err(refusal.into())
-}
-
-/// Whether a refusal with this code is on record and so costs room in the log. One of an order
-/// that was not signed by the ledger's holder, or not looked at, is not: strangers must not be
-/// able to use up a ledger's room.
-fn is_recorded(code: Code) -> bool {
-    let unread = matches!(code.number() / 100, 10..=12);
-    let unsigned = matches!(code, Code::WrongKey | Code::UnknownLedger | Code::Recovering);
-    !unread && !unsigned && code != Code::QueueFull
-}
-
-/// What has become of an order. `Q-2110` when there is no record of it, as of now: then it has
-/// had no effect so far, and can have one until its expiry only if it is still on its way.
-#[utoipa::path(get, path = "/v1/orders/{order}", tag = "orders",
-    params(("order" = String, Path, description = "The order")),
-    responses((status = 200, body = OrderView)))]
-pub(in super::super) async fn order(
-    State(api): State<Shared>,
-    Segment(id): Segment<OrderId>,
-) -> Answered<Json<OrderView>> {
-    let height = api.up_to_date().await?;
-    let row = api.past(move |history| history.index.order(&id)).await?;
-    let Some(row) = row else {
-        return Err(ApiError::new(Code::UnknownOrder, format!("{id}, as of height {height}")));
-    };
-    Ok(Json(view::order(&row)))
-}
-
-/// All evidence that this node holds about an order, the counterparty's signed refusal of a take
-/// included, as text armour of the kind `evidence-bundle`.
-#[utoipa::path(get, path = "/v1/orders/{order}/evidence", tag = "orders",
-    params(("order" = String, Path, description = "The order")),
-    responses((status = 200, body = Armour)))]
-pub(in super::super) async fn order_evidence(
-    State(api): State<Shared>,
-    Segment(id): Segment<OrderId>,
-) -> Answered<Json<serde_json::Value>> {
-    api.up_to_date().await?;
-    let bundle =
-        api.past(move |history| Ok(armour::to_json(&history.evidences.order_bundle(&id)?)));
-    Ok(Json(bundle.await?))
-}
 
 /// Which offers.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -7,6 +7,7 @@ pub(super) mod ledgers;
 pub(super) mod market;
 pub(super) mod names;
 pub(super) mod node;
+pub(super) mod orders;
 pub(super) mod payments;
 pub(super) mod peers;
 pub(super) mod positions;

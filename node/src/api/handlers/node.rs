@@ -135,7 +135,7 @@ fn signed_checkpoint(history: &History, height: Height) -> Result<SignedCheckpoi
     let sealed = sealed.ok_or_else(|| Refusal::new(Code::NoSuchRecord, height.to_string()))?;
     let signature =
         sealed.signature.ok_or_else(|| Refusal::new(Code::NotSealed, height.to_string()))?;
-    Ok(SignedCheckpoint { checkpoint: sealed.stored.checkpoint, signature })
+    Ok(SignedCheckpoint { checkpoint: sealed.stored.checkpoint.clone(), signature })
 }
 
 /// The evidence of one record with the certificates to verify it, as text armour.

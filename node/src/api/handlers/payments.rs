@@ -26,7 +26,7 @@ use super::super::problem::{Answered, ApiError};
 use super::super::state::Shared;
 use super::super::tokens::Bearer;
 use super::super::view;
-use super::market::hand_in;
+use super::orders::hand_in;
 use crate::index::{OrderRow, SettlementRow};
 use crate::payments::Enclosed;
 use crate::relations::Relations;

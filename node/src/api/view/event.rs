@@ -11,7 +11,7 @@ pub(crate) fn event(event: &Event) -> EventView {
     let place = Place { height: event.id.height, leaf: event.id.leaf };
     let blank = |kind| EventView::blank(kind, event.time, Some(place));
     match &event.kind {
-        Was::Entry { ledger, sequence, cause, order, settlement, hash: _ } => EventView {
+        Was::Entry { ledger, sequence, cause, order, settlement } => EventView {
             ledger: Some(*ledger),
             sequence: Some(*sequence),
             what: Some(cause.clone()),

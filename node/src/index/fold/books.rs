@@ -47,9 +47,9 @@ impl Fold<'_> {
 
     /// Whether every entry is the next one of its ledger, and what is issued is known. A loss may
     /// have taken the profile; then the books did not take the transaction back either.
-    fn continues(&self, transaction: &Transaction) -> Result<bool, Refusal> {
+    fn continues(&mut self, transaction: &Transaction) -> Result<bool, Refusal> {
         for entry in &transaction.entries {
-            let (head, hash) = match self.draft.get::<LedgerRow>(Key::ledger(&entry.ledger))? {
+            let (head, hash) = match self.draft.row::<LedgerRow>(&entry.ledger)? {
                 Some(ledger) => (ledger.head, ledger.head_hash),
                 None => (Sequence(0), Hash::ZERO),
             };
@@ -81,7 +81,7 @@ impl Fold<'_> {
             head_hash: Hash::ZERO,
         };
         self.counters.ledgers = self.counters.ledgers.saturating_add(1);
-        self.draft.put(Key::ledger(&ledger), &row);
+        self.draft.keep(ledger, row);
         self.draft.put(Key::holder(holder, *number, &ledger), &ledger);
         for key in [Some(key), rules.second_key.as_ref()].into_iter().flatten() {
             self.draft.put(Key::public_key(&key.id()), key);
@@ -101,14 +101,14 @@ impl Fold<'_> {
             movements: movements.clone(),
         };
         self.counters.entries = self.counters.entries.saturating_add(1);
-        if let Some(mut known) = self.draft.get::<LedgerRow>(Key::ledger(ledger))? {
-            // Entries that came back after a loss and did not fit: the chain goes on without.
-            for stray in sequence.0.saturating_add(1)..=known.head.0 {
-                self.draft.remove(Key::entry(ledger, Sequence(stray)));
-            }
+        if let Some(known) = self.draft.change::<LedgerRow>(ledger)? {
+            let head = known.head;
             known.head = *sequence;
             known.head_hash = hash;
-            self.draft.put(Key::ledger(ledger), &known);
+            // Entries that came back after a loss and did not fit: the chain goes on without.
+            for stray in sequence.0.saturating_add(1)..=head.0 {
+                self.draft.remove(Key::entry(ledger, Sequence(stray)));
+            }
         }
         self.draft.put(Key::entry(ledger, *sequence), &row);
         Ok(())
@@ -123,7 +123,7 @@ impl Fold<'_> {
                 OrderState::Open
             }
             Action::Take { .. } => OrderState::Open,
-            Action::Pay(payment) if payment.to.domain != *self.own()? => OrderState::Open,
+            Action::Pay(payment) if payment.to.domain != self.own()? => OrderState::Open,
             Action::Pay(_)
             | Action::Cancel { .. }
             | Action::Amend(_)
@@ -163,14 +163,11 @@ impl Fold<'_> {
         if let Some(key) = key {
             self.draft.put(Key::public_key(&key.id()), key);
         }
-        let Some(mut row) = self.draft.get::<LedgerRow>(Key::ledger(&ledger))? else {
-            return Ok(());
-        };
+        let Some(row) = self.draft.change::<LedgerRow>(&ledger)? else { return Ok(()) };
         match (action, key) {
             (Action::RotateKey { .. }, Some(key)) => row.key = key.id(),
             (_, key) => row.second_key = key.map(|key| key.id()),
         }
-        self.draft.put(Key::ledger(&ledger), &row);
         Ok(())
     }
 
@@ -179,12 +176,9 @@ impl Fold<'_> {
         for key in [Some(key), second_key.as_ref()].into_iter().flatten() {
             self.draft.put(Key::public_key(&key.id()), key);
         }
-        let Some(mut row) = self.draft.get::<LedgerRow>(Key::ledger(ledger))? else {
-            return Ok(());
-        };
+        let Some(row) = self.draft.change::<LedgerRow>(ledger)? else { return Ok(()) };
         row.key = key.id();
         row.second_key = second_key.as_ref().map_or(row.second_key, |key| Some(key.id()));
-        self.draft.put(Key::ledger(ledger), &row);
         Ok(())
     }
 
@@ -192,7 +186,7 @@ impl Fold<'_> {
     /// whatever is said to a repetition.
     pub(super) fn order_refused(&mut self, refused: &SignedRefusal, at: At) -> Result<(), Refusal> {
         self.counters.orders_refused = self.counters.orders_refused.saturating_add(1);
-        let known = self.draft.get::<OrderRow>(Key::order(&refused.order))?;
+        let known = self.draft.row::<OrderRow>(&refused.order)?;
         if known.is_some_and(|known| !matches!(known.state, OrderState::Refused(_))) {
             return Ok(());
         }
@@ -213,15 +207,16 @@ impl Fold<'_> {
     }
 
     fn unlist_order(&mut self, id: &OrderId) -> Result<(), Refusal> {
-        if let Some(known) = self.draft.get::<OrderRow>(Key::order(id))? {
-            self.draft.remove(order_of_ledger(&known.ledger, known.place));
+        if let Some(known) = self.draft.row::<OrderRow>(id)? {
+            let listed = order_of_ledger(&known.ledger, known.place);
+            self.draft.remove(listed);
         }
         Ok(())
     }
 
     fn list_order(&mut self, row: OrderRow) {
         self.draft.put(order_of_ledger(&row.ledger, row.place), &row.order);
-        self.draft.put(Key::order(&row.order), &row);
+        self.draft.keep(row.order, row);
     }
 
     pub(super) fn order_state(
@@ -242,9 +237,8 @@ impl Fold<'_> {
         id: &OrderId,
         change: impl FnOnce(&mut OrderRow),
     ) -> Result<(), Refusal> {
-        if let Some(mut row) = self.draft.get::<OrderRow>(Key::order(id))? {
-            change(&mut row);
-            self.draft.put(Key::order(id), &row);
+        if let Some(row) = self.draft.change::<OrderRow>(id)? {
+            change(row);
         }
         Ok(())
     }
@@ -262,35 +256,30 @@ impl Fold<'_> {
             closed: None,
         };
         self.counters.offers = self.counters.offers.saturating_add(1);
-        self.draft.put(Key::offer(&offer), &row);
         for key in offer_lists(&row, [Kind::OfferByPlace, Kind::LedgerOffer]) {
             self.draft.put(key, &offer);
         }
         for key in offer_lists(&row, [Kind::LiveOffer, Kind::LedgerLiveOffer]) {
-            self.draft.put(key, &offer);
+            self.draft.put_new(key, &offer);
         }
+        self.draft.keep(offer, row);
     }
 
     pub(super) fn offer_posted(&mut self, notice: &OfferNotice, at: At) -> Result<(), Refusal> {
-        let Some(mut row) = self.draft.get::<OfferRow>(Key::offer(&notice.offer))? else {
-            return Ok(());
-        };
+        let Some(row) = self.draft.change::<OfferRow>(&notice.offer)? else { return Ok(()) };
         if notice.version < row.version || row.closed.is_some() {
             return Ok(());
         }
         row.version = notice.version;
         row.remaining = notice.remaining;
         row.posted = Some(at.place());
-        self.draft.put(Key::offer(&notice.offer), &row);
         Ok(())
     }
 
     /// An offer that is gone may be said to be gone again, when its last settlement ends: the
     /// first reason and time stand.
     pub(super) fn offer_closed(&mut self, closed: &OfferClosed, at: At) -> Result<(), Refusal> {
-        let Some(mut row) = self.draft.get::<OfferRow>(Key::offer(&closed.offer))? else {
-            return Ok(());
-        };
+        let Some(row) = self.draft.change::<OfferRow>(&closed.offer)? else { return Ok(()) };
         row.version = row.version.max(closed.version);
         row.remaining = Amount::ZERO;
         let first = row.closed.is_none();
@@ -298,12 +287,12 @@ impl Fold<'_> {
             let (place, time, reason) = (at.place(), at.time, closed.reason);
             row.closed = Some(OfferEnd { place, time, reason });
         }
-        self.draft.put(Key::offer(&closed.offer), &row);
         if !first {
             return Ok(());
         }
+        let listed = offer_lists(row, [Kind::LiveOffer, Kind::LedgerLiveOffer]);
         self.counters.offers_closed = self.counters.offers_closed.saturating_add(1);
-        for key in offer_lists(&row, [Kind::LiveOffer, Kind::LedgerLiveOffer]) {
+        for key in listed {
             self.draft.remove(key);
         }
         let state = match closed.reason {

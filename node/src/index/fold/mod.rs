@@ -8,15 +8,17 @@
 mod books;
 mod settle;
 
+use bincode::Encode;
 use quadrille_protocol::codec;
 use quadrille_protocol::error::{Code, Refusal};
 use quadrille_protocol::limits;
 use quadrille_protocol::log::{FeedPage, ReceivedFrame, Record, Statement, StoredBatch};
 use quadrille_protocol::types::{Domain, Hash, Height, Time};
 
-use super::draft::Draft;
+use super::draft::{Cache, Draft};
 use super::keys::{Key, Kind};
 use super::rows::{Counters, Place, Said};
+use super::store::MemoryTable;
 
 /// Where the record in hand is, and when it was said.
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +49,11 @@ impl<'a> Fold<'a> {
         Ok(Self { draft, counters, own: None })
     }
 
-    /// The rows, to be written.
-    pub fn finish(mut self) -> Draft<'a> {
+    /// The rows and how far they go, to be committed.
+    pub fn finish(mut self, mark: &impl Encode) -> (MemoryTable, Cache) {
         self.draft.put(Key::of(Kind::Counters), &self.counters);
-        self.draft
+        self.draft.put(Key::of(Kind::Mark), mark);
+        self.draft.finish()
     }
 
     /// Takes a batch in; `false` when it does not follow `head`.
@@ -199,8 +202,8 @@ impl<'a> Fold<'a> {
         self.draft.put(Key::paper(domain, at.place()), &at.place());
     }
 
-    fn is_member(&self, domain: &Domain) -> Result<bool, Refusal> {
-        self.draft.any_with(Key::of(Kind::Paper).name(domain.as_str()))
+    fn is_member(&mut self, domain: &Domain) -> Result<bool, Refusal> {
+        self.draft.is_member(domain, Key::of(Kind::Paper).name(domain.as_str()))
     }
 
     fn page(&mut self, page: &FeedPage, at: At) {
@@ -222,9 +225,9 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn own(&self) -> Result<&Domain, Refusal> {
+    fn own(&self) -> Result<Domain, Refusal> {
         let none = || Refusal::new(Code::IndexFailed, "a record outside of any batch");
-        self.own.as_ref().ok_or_else(none)
+        self.own.clone().ok_or_else(none)
     }
 }
 

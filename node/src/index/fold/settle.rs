@@ -16,7 +16,7 @@ use super::{At, Fold};
 impl Fold<'_> {
     /// A statement of ours.
     pub(super) fn said(&mut self, statement: &Statement, at: At) -> Result<(), Refusal> {
-        let own = self.own()?.clone();
+        let own = self.own()?;
         match statement {
             Statement::Take(_) | Statement::TakeRefused { .. } | Statement::Position(_) => Ok(()),
             Statement::Rotated(signed) => {
@@ -92,20 +92,22 @@ impl Fold<'_> {
             }
             Statement::Revealed(revealed) => {
                 let matches = |header: &Header| hash_lock(&revealed.preimage) == header.lock;
-                match self.settlement(&revealed.settlement)? {
-                    Some(row) if row.header.initiator == *from && matches(&row.header) => {
-                        self.step(&revealed.settlement, Step::Revealed, from, None, at)
-                    }
-                    Some(_) | None => Ok(()),
+                let known = self.settlement(&revealed.settlement)?;
+                let counts =
+                    known.is_some_and(|row| row.header.initiator == *from && matches(&row.header));
+                if counts {
+                    self.step(&revealed.settlement, Step::Revealed, from, None, at)?;
                 }
+                Ok(())
             }
-            Statement::Aborted(aborted) => match self.settlement(&aborted.settlement)? {
-                Some(row) if row.header.initiator == *from => {
+            Statement::Aborted(aborted) => {
+                let known = self.settlement(&aborted.settlement)?;
+                if known.is_some_and(|row| row.header.initiator == *from) {
                     let reason = Some(because(aborted.reason));
-                    self.step(&aborted.settlement, Step::Aborted, from, reason, at)
+                    self.step(&aborted.settlement, Step::Aborted, from, reason, at)?;
                 }
-                Some(_) | None => Ok(()),
-            },
+                Ok(())
+            }
             Statement::Decided(decided) => self.heard_decision(from, decided, at),
             Statement::Finalised { settlement, .. } => {
                 self.step_of_party(settlement, Step::Finalised, from, None, at)
@@ -120,7 +122,7 @@ impl Fold<'_> {
         at: At,
     ) -> Result<(), Refusal> {
         let header = &agreement.header;
-        let own = self.own()?.clone();
+        let own = self.own()?;
         let concerns = agreement.check().is_ok() && header.is_party(&own);
         if !concerns || !self.is_fresh(from, header, &own)? {
             return Ok(());
@@ -132,7 +134,7 @@ impl Fold<'_> {
     }
 
     fn heard_appointment(&mut self, from: &Domain, header: &Header, at: At) -> Result<(), Refusal> {
-        let own = self.own()?.clone();
+        let own = self.own()?;
         let concerns = header.decider == own && header.has_notary();
         if !concerns || !self.is_fresh(from, header, &own)? {
             return Ok(());
@@ -191,19 +193,16 @@ impl Fold<'_> {
             Outcome::Refund { reason } => (Step::DecidedRefund, Some(because(*reason))),
         };
         self.step(id, step, by, reason, at)?;
-        let Some(mut row) = self.settlement(id)? else { return Ok(()) };
+        let Some(row) = self.draft.change::<SettlementRow>(id)? else { return Ok(()) };
         // A second decision that differs is kept as a step: it is half of a proof of fraud.
-        if row.decision.is_none() {
-            row.decision = Some(outcome);
-            self.keep(&row);
-        }
+        row.decision.get_or_insert(outcome);
         self.end_unlocked(id, at)
     }
 
     /// Ends what ends without a booking: we never locked, and either declined or the decision is
     /// known. A notary's end is its decision.
     fn end_unlocked(&mut self, id: &SettlementId, at: At) -> Result<(), Refusal> {
-        let own = self.own()?.clone();
+        let own = self.own()?;
         let Some(row) = self.settlement(id)? else { return Ok(()) };
         if row.is_final() || row.is_locked(&own) {
             return Ok(());
@@ -218,8 +217,7 @@ impl Fold<'_> {
             (Part::Participant, _) if declined && row.header.decider != own => Ending::Declined,
             (Part::Initiator | Part::Participant, _) => return Ok(()),
         };
-        self.end(row, outcome, at);
-        Ok(())
+        self.end(id, outcome, at)
     }
 
     /// Our transaction for the settlement.
@@ -229,11 +227,12 @@ impl Fold<'_> {
         settled: bool,
         at: At,
     ) -> Result<(), Refusal> {
-        let own = self.own()?.clone();
+        let own = self.own()?;
         let step = if settled { Step::Settled } else { Step::Refunded };
         self.step(id, step, &own, None, at)?;
         let Some(row) = self.settlement(id)? else { return Ok(()) };
-        for order in orders_of(&row, &own) {
+        let is_final = row.is_final();
+        for order in orders_of(row, &own) {
             self.change_order(&order, |row| {
                 let state = match (row.kind, settled) {
                     // An offer outlives its settlements: it ends when it is filled or closed.
@@ -251,13 +250,14 @@ impl Fold<'_> {
                 row.changed_time = at.time;
             })?;
         }
-        if !row.is_final() {
-            self.end(row, if settled { Ending::Settled } else { Ending::Refunded }, at);
+        if is_final {
+            return Ok(());
         }
-        Ok(())
+        self.end(id, if settled { Ending::Settled } else { Ending::Refunded }, at)
     }
 
-    fn end(&mut self, mut row: SettlementRow, outcome: Ending, at: At) {
+    fn end(&mut self, id: &SettlementId, outcome: Ending, at: At) -> Result<(), Refusal> {
+        let Some(row) = self.draft.change::<SettlementRow>(id)? else { return Ok(()) };
         let counter = match outcome {
             Ending::Settled => &mut self.counters.settled,
             Ending::Refunded => &mut self.counters.refunded,
@@ -265,9 +265,10 @@ impl Fold<'_> {
         };
         *counter = counter.saturating_add(1);
         row.end = Some(SettlementEnd { outcome, place: at.place(), time: at.time });
-        self.draft.remove(listed(Kind::OpenSettlement, &row));
-        self.draft.put(listed(Kind::FinalSettlement, &row), &row.settlement);
-        self.keep(&row);
+        let (open, ended) = (listed(Kind::OpenSettlement, row), listed(Kind::FinalSettlement, row));
+        self.draft.remove(open);
+        self.draft.put(ended, id);
+        Ok(())
     }
 
     /// The first that we write of a settlement; of one we know, what we are in it may change.
@@ -278,11 +279,13 @@ impl Fold<'_> {
         part: Part,
         at: At,
     ) -> Result<(), Refusal> {
-        if let Some(mut row) = self.settlement(&id)? {
+        if let Some(known) = self.settlement(&id)? {
             // We had been asked before its initiator told us.
-            if row.part == Part::Asked && part != Part::Asked {
+            if known.part == Part::Asked
+                && part != Part::Asked
+                && let Some(row) = self.draft.change::<SettlementRow>(&id)?
+            {
                 row.part = part;
-                self.keep(&row);
             }
             return Ok(());
         }
@@ -300,29 +303,29 @@ impl Fold<'_> {
         };
         self.counters.settlements = self.counters.settlements.saturating_add(1);
         self.draft.put(listed(Kind::SettlementByPlace, &row), &id);
-        self.draft.put(listed(Kind::OpenSettlement, &row), &id);
-        self.keep(&row);
+        self.draft.put_new(listed(Kind::OpenSettlement, &row), &id);
+        self.draft.keep(id, row);
         Ok(())
     }
 
     fn tell_legs(&mut self, id: &SettlementId, agreement: &Agreement) -> Result<(), Refusal> {
-        if let Some(mut row) = self.settlement(id)?
+        if let Some(row) = self.draft.change::<SettlementRow>(id)?
             && row.legs.is_empty()
         {
             row.legs = agreement.legs.clone();
             row.purpose = Some(agreement.purpose);
-            self.keep(&row);
         }
         Ok(())
     }
 
     /// From here on the settlement carries our holders' orders.
     fn carry_orders(&mut self, id: &SettlementId, at: At) -> Result<(), Refusal> {
-        let own = self.own()?.clone();
+        let own = self.own()?;
         let Some(row) = self.settlement(id)? else { return Ok(()) };
-        for order in orders_of(&row, &own) {
+        let place = (row.opened.place, number_of(row));
+        for order in orders_of(row, &own) {
             let key = Key::of(Kind::OrderSettlement).id(order.as_bytes());
-            self.draft.put(place_of(key, &row), id);
+            self.draft.put(key.place(place.0).number(place.1), id);
             self.change_order(&order, |row| {
                 row.settlement = Some(*id);
                 if row.kind != Some(OrderKind::Offer) && row.state == OrderState::Open {
@@ -343,10 +346,10 @@ impl Fold<'_> {
         reason: Option<Refusal>,
         at: At,
     ) -> Result<(), Refusal> {
-        match self.settlement(id)? {
-            Some(row) if row.header.is_party(from) => self.step(id, step, from, reason, at),
-            Some(_) | None => Ok(()),
+        if self.settlement(id)?.is_some_and(|row| row.header.is_party(from)) {
+            self.step(id, step, from, reason, at)?;
         }
+        Ok(())
     }
 
     /// Each step of each domain counts once, where it was first taken: what is said again says
@@ -359,33 +362,27 @@ impl Fold<'_> {
         reason: Option<Refusal>,
         at: At,
     ) -> Result<(), Refusal> {
-        if let Some(mut row) = self.settlement(id)?
+        if let Some(row) = self.draft.change::<SettlementRow>(id)?
             && !row.has_step(step, by)
         {
             row.steps.push(StepRow { step, by: by.clone(), reason, said: at.said, time: at.time });
-            self.keep(&row);
         }
         Ok(())
     }
 
-    fn settlement(&self, id: &SettlementId) -> Result<Option<SettlementRow>, Refusal> {
-        self.draft.get(Key::settlement(id))
-    }
-
-    fn keep(&mut self, row: &SettlementRow) {
-        self.draft.put(Key::settlement(&row.settlement), row);
+    fn settlement(&mut self, id: &SettlementId) -> Result<Option<&SettlementRow>, Refusal> {
+        self.draft.row(id)
     }
 }
 
 /// A settlement's key in a list by where it began.
 fn listed(kind: Kind, row: &SettlementRow) -> Key {
-    place_of(Key::of(kind), row)
+    Key::of(kind).place(row.opened.place).number(number_of(row))
 }
 
 /// A page may begin several settlements: its items tell them apart.
-fn place_of(key: Key, row: &SettlementRow) -> Key {
-    let item = row.opened.item.map_or(0, |item| u64::from(item).saturating_add(1));
-    key.place(row.opened.place).number(item)
+fn number_of(row: &SettlementRow) -> u64 {
+    row.opened.item.map_or(0, |item| u64::from(item).saturating_add(1))
 }
 
 /// The orders of our holders that its legs name.

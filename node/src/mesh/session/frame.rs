@@ -41,7 +41,7 @@ impl Frame {
             Self::Wire(Wire::Returned(bytes)) => (2, bytes),
             Self::Wire(Wire::Message(bytes)) => (3, bytes),
             Self::Wire(Wire::Shown(bytes)) => (4, bytes),
-            Self::Wire(Wire::Notice(bytes)) => (5, bytes),
+            Self::Wire(Wire::Notices(bytes)) => (5, bytes),
             Self::KeepAlive => (6, &[]),
         }
     }
@@ -53,7 +53,7 @@ impl Frame {
             2 => Self::Wire(Wire::Returned(payload)),
             3 => Self::Wire(Wire::Message(payload)),
             4 => Self::Wire(Wire::Shown(payload)),
-            5 => Self::Wire(Wire::Notice(payload)),
+            5 => Self::Wire(Wire::Notices(payload)),
             6 => Self::KeepAlive,
             unknown => refuse!(BadSessionFrame, "kind {unknown}"),
         })
@@ -63,9 +63,9 @@ impl Frame {
 fn limit(kind: u8) -> Result<usize, Refusal> {
     Ok(match kind {
         0 | 6 => 0,
-        1 | 2 => limits::FRAME_BYTES,
+        1 | 2 | 5 => limits::FRAME_BYTES,
         3 => MESSAGE_BYTES,
-        4 | 5 => EVIDENCE_BYTES,
+        4 => EVIDENCE_BYTES,
         unknown => refuse!(BadSessionFrame, "kind {unknown}"),
     })
 }

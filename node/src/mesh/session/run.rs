@@ -221,7 +221,7 @@ fn size(wire: &Wire) -> u64 {
     | Wire::Returned(bytes)
     | Wire::Message(bytes)
     | Wire::Shown(bytes)
-    | Wire::Notice(bytes)) = wire;
+    | Wire::Notices(bytes)) = wire;
     u64::try_from(bytes.len().saturating_add(frame::HEAD_BYTES)).unwrap_or(u64::MAX)
 }
 

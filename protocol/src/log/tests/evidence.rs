@@ -126,3 +126,43 @@ fn only_locks_prove_a_lock() {
         assert_eq!((lock.settlement, &lock.domain), (id, &a));
     }
 }
+
+#[test]
+fn a_bundle_says_what_evidence_of_each_of_its_records_would() {
+    let said = said();
+    let bundle = said.batch.bundle(&[0, 3, 4], &said.signature).unwrap();
+    let verify = |bundle: &Bundle| {
+        Bundle::verify(&codec::encode(bundle), &network(), &members(), &SIGNATURES)
+    };
+    let verified = verify(&bundle).unwrap();
+    assert_eq!(verified.domain(), &domain("a"));
+    let alone = |index| prove(&said.evidence(index)).unwrap();
+    assert_eq!(verified.records(), [alone(0), alone(3), alone(4)]);
+    refused(Code::BadProof, said.batch.bundle(&[COUNT], &said.signature));
+
+    type Change = (Code, fn(&mut Bundle));
+    let changes: [Change; 5] = [
+        (Code::BadProof, |b| b.records = Bounded::default()),
+        (Code::BadProof, |b| b.proof = Bounded::default()),
+        (Code::BadProof, |b| b.checkpoint.checkpoint.count = 4),
+        (Code::BadSignature, |b| b.checkpoint.checkpoint.time = Time(9)),
+        (Code::WrongNetwork, |b| {
+            b.checkpoint.checkpoint.network = "elsewhere".parse().unwrap();
+        }),
+    ];
+    for (code, change) in changes {
+        let mut changed = bundle.clone();
+        change(&mut changed);
+        refused(code, verify(&changed));
+    }
+    for at in 0..3 {
+        let mut swapped = bundle.records.to_vec();
+        swapped[at].record = locked(9).to_bytes().unwrap();
+        let changed = Bundle { records: Bounded::new(swapped).unwrap(), ..bundle.clone() };
+        refused(Code::BadProof, verify(&changed));
+        let mut moved = bundle.records.to_vec();
+        moved[at].place += 1;
+        let changed = Bundle { records: Bounded::new(moved).unwrap(), ..bundle.clone() };
+        refused(Code::BadProof, verify(&changed));
+    }
+}

@@ -42,6 +42,8 @@ fn a_page_is_told_from_every_other_record_by_its_tag() {
     for record in samples::records() {
         let bytes = record.to_bytes().unwrap();
         assert_eq!(Record::is_page(&bytes), matches!(record, Record::Page(_)), "{}", record.kind());
+        let transaction = matches!(record, Record::Transaction(_));
+        assert_eq!(Record::is_transaction(&bytes), transaction, "{}", record.kind());
     }
     for bytes in [&[][..], &[17], &[17, 0, 0], &[0, 17, 0, 0, 0], &[17, 0, 0, 1]] {
         assert!(!Record::is_page(bytes));

@@ -1,4 +1,4 @@
-//! What must hold between banks, as pure questions to what each of them says.
+//! What must hold between banks, as pure questions to what each of them says over its interface.
 //!
 //! Invariant: a rule looks at nothing but what was observed, so that tests can plant every
 //! violation.
@@ -22,8 +22,6 @@ pub struct Observed {
     pub assets: Vec<AssetView>,
     /// What it and each peer owe each other.
     pub exposures: Vec<(Domain, ExposureView)>,
-    /// What is wrong with its log; `None` when nothing is.
-    pub log: Option<String>,
 }
 
 /// A rule.
@@ -40,12 +38,31 @@ pub enum Rule {
     NothingStuck,
     /// Every log is whole: checksums, chain, Merkle roots, signatures.
     Logs,
+    /// Nobody moves anything for a settlement without its own lock, the decision, and proof that
+    /// whoever owes it is bound.
+    Evidence,
+    /// Transactions sum to zero, ledgers are chains, no balance is below zero, and holders' and
+    /// issuers' rules are kept.
+    Books,
+    /// What a bank has heard of another is what that one has said, without gaps.
+    Feeds,
+    /// Nobody has said two things at one height.
+    Equivocation,
 }
 
 impl Rule {
-    /// Every rule.
-    pub const ALL: [Rule; 5] =
-        [Rule::Atomicity, Rule::Conservation, Rule::Mirrors, Rule::NothingStuck, Rule::Logs];
+    /// Every rule, in the order of their numbers.
+    pub const ALL: [Rule; 9] = [
+        Rule::Atomicity,
+        Rule::Conservation,
+        Rule::Mirrors,
+        Rule::NothingStuck,
+        Rule::Logs,
+        Rule::Evidence,
+        Rule::Books,
+        Rule::Feeds,
+        Rule::Equivocation,
+    ];
 }
 
 impl fmt::Display for Rule {
@@ -56,6 +73,10 @@ impl fmt::Display for Rule {
             Rule::Mirrors => "mirrors",
             Rule::NothingStuck => "nothing stuck",
             Rule::Logs => "logs",
+            Rule::Evidence => "evidence",
+            Rule::Books => "books",
+            Rule::Feeds => "feeds",
+            Rule::Equivocation => "equivocation",
         })
     }
 }
@@ -78,11 +99,6 @@ pub fn check(banks: &[Observed]) -> Vec<Finding> {
     conservation(banks, &mut |what| found(Rule::Conservation, what));
     mirrors(banks, &mut |what| found(Rule::Mirrors, what));
     stuck(banks, &mut |what| found(Rule::NothingStuck, what));
-    for bank in banks {
-        if let Some(what) = &bank.log {
-            found(Rule::Logs, format!("{}: {what}", bank.domain));
-        }
-    }
     findings.sort();
     findings
 }

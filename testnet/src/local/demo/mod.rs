@@ -93,6 +93,7 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         seed: Some(1),
         suite: Suite::HybridMlDsa65,
         timing: TIMING,
+        means: None,
     };
     let begun = Instant::now();
     let mut say = |what: &str| eprintln!("{:7.2} s  {what}", begun.elapsed().as_secs_f64());
@@ -163,7 +164,7 @@ impl<'a> Stage<'a> {
         self.evidence(&trades)?;
         self.chapter("every bank is asked whether all of this holds together")?;
         let report = audit::audit(&self.held.layout, &self.held.state, REST)?;
-        print(&command::verdict(&report))?;
+        print(&audit::verdict(&report))?;
         if !report.findings.is_empty() {
             refuse!(DoesNotHold, "{} findings", report.findings.len());
         }

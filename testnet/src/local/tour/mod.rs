@@ -85,7 +85,8 @@ fn show(dir: &Path, keep: bool) -> Result<(), Refusal> {
         .map(|name| (name.to_owned(), true))
         .into();
     banks.push(("bank-e".to_owned(), false));
-    let plan = Plan { banks, seed: Some(1), suite: Suite::HybridMlDsa65, timing: TIMING };
+    let (suite, timing) = (Suite::HybridMlDsa65, TIMING);
+    let plan = Plan { banks, seed: Some(1), suite, timing, means: None };
     let begun = Instant::now();
     let mut say = |what: &str| eprintln!("{:7.2} s  {what}", begun.elapsed().as_secs_f64());
     let mut held = match up::up(layout, &plan, &mut say) {
@@ -136,7 +137,7 @@ fn go(held: &mut Held, begun: Instant) -> Result<(), Refusal> {
     }
     print(&format!("\n== every bank is asked ({:.1} s)\n", begun.elapsed().as_secs_f64()))?;
     let report = audit::audit(&stage.held.layout, &stage.held.state, REST)?;
-    print(&command::verdict(&report))?;
+    print(&audit::verdict(&report))?;
     if !report.findings.is_empty() {
         refuse!(DoesNotHold, "{} findings", report.findings.len());
     }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_protocol::ledger::Attestation;
 use quadrille_protocol::log::{
-    Batch, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
+    Batch, Checkpoint, FeedPage, ReceivedFrame, Record, Statement, VerifiedEvidence,
 };
 use quadrille_protocol::types::{Domain, Hash, Height, Sequence, SettlementId, Uai};
 
@@ -47,6 +47,7 @@ pub struct Audit {
     /// What one batch has changed, for the checks between domains.
     pub news: Vec<News>,
     recovering: bool,
+    opens_enclosures: bool,
     /// Lost records are being written down again; some are said again as they were.
     restoring: bool,
 }
@@ -81,8 +82,16 @@ impl Audit {
             received: BTreeMap::new(),
             news: Vec::new(),
             recovering: false,
+            opens_enclosures: true,
             restoring: false,
         }
+    }
+
+    /// The audit of an empty log of a real node: what is sealed in its agreements is for others,
+    /// and is not opened.
+    #[must_use]
+    pub fn of_real_log(domain: Domain) -> Self {
+        Self { opens_enclosures: false, ..Self::new(domain) }
     }
 
     /// Reads the next batch of the log.
@@ -94,7 +103,11 @@ impl Audit {
             })?;
             self.read_record(&record)?;
         }
-        let checkpoint = batch.checkpoint();
+        self.read_checkpoint(batch.checkpoint())
+    }
+
+    /// Reads the checkpoint that seals the records read since the one before.
+    pub fn read_checkpoint(&mut self, checkpoint: &Checkpoint) -> Checked {
         let (height, hash) = self.head;
         let follows = checkpoint.height == height.next() && checkpoint.previous == hash;
         demand!(
@@ -108,7 +121,9 @@ impl Audit {
         Ok(())
     }
 
-    fn read_record(&mut self, record: &Record) -> Checked {
+    /// Reads the next record of a batch; the batch's checkpoint comes last. Who goes on after
+    /// something broken may meet what follows from it, too.
+    pub fn read_record(&mut self, record: &Record) -> Checked {
         match record {
             Record::Transaction(transaction) => {
                 self.books.post(&self.domain, transaction)?;

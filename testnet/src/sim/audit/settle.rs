@@ -64,8 +64,10 @@ impl Audit {
 
     fn note_agreement(&mut self, agreement: &Agreement) -> &mut SettlementAudit {
         let own = self.domain.clone();
+        let opens = self.opens_enclosures;
         let settlement = self.note_header(&agreement.header);
-        let enclosure = agreement.enclosure.as_ref().filter(|enclosure| enclosure.to == own);
+        let enclosure =
+            agreement.enclosure.as_ref().filter(|enclosure| opens && enclosure.to == own);
         settlement.misenclosed = enclosure.is_some_and(|enclosure| {
             opened(&enclosure.sealed).is_none_or(|opened| opened.hash != enclosure.hash)
         });
