@@ -94,8 +94,8 @@ fn every_trade_ends_although_a_bank_is_killed_and_an_interrupted_load_reports() 
     let dir = report.to_str().unwrap();
     let rate = ["-r", "20", "-d", "5s", "--suite", "3", "-o", "json", "--report", dir];
     let load = network.load(&rate);
-    network.ok(&["kill", "bank-b"]);
-    network.ok(&["restart", "bank-b"]);
+    // Longer than the time that offers are handed in ahead of their trades.
+    network.ok(&["fault", "kill", "bank-b", "--for", "2s"]);
     let (code, out, complaint) = load.end();
     assert_eq!(code, Some(0), "{complaint}");
     let told: Value = serde_json::from_str(&out).unwrap();

@@ -64,8 +64,11 @@ impl Folders {
         serde_json::from_str(&self.ok(name, &["status", "-o", "json"])).unwrap()
     }
 
+    /// Of all but the proxy.
     fn states(&self, name: &str) -> Vec<String> {
-        self.rows(name).iter().map(|row| row["state"].as_str().unwrap().to_owned()).collect()
+        let rows = self.rows(name);
+        let others = rows.iter().filter(|row| row["name"] != "proxy");
+        others.map(|row| row["state"].as_str().unwrap().to_owned()).collect()
     }
 
     fn report(&self, name: &str, arguments: &[&str]) -> serde_json::Value {

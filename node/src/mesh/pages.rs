@@ -107,6 +107,10 @@ struct RevocationsPage {
     more: bool,
 }
 
+/// After a connection a peer's book is asked for at once, and again after this: gossip takes a moment
+/// to know who listens, and an offer of that moment is in neither the first list nor the gossip.
+const BOOK_AGAIN: Duration = Duration::from_secs(3);
+
 /// When a peer is asked next, and how long to wait when it cannot answer.
 #[derive(Debug)]
 struct Next {
@@ -116,7 +120,11 @@ struct Next {
 
 #[derive(Debug)]
 struct Due {
+    /// The connection that this is about.
+    since: Option<Instant>,
     book: Next,
+    /// When its book is asked for a second time.
+    book_again: Option<Instant>,
     members: Next,
 }
 
@@ -318,9 +326,18 @@ impl Pages {
         let mut due = self.due();
         due.retain(|domain, _| connected.contains_key(domain));
         for (domain, peer) in &connected {
-            let next = due.entry(domain.clone()).or_insert_with(|| self.at_once());
+            let since = shared.roster.connected_since(peer);
+            let next = due.entry(domain.clone()).or_insert_with(|| self.at_once(since));
+            if next.since != since {
+                // It was gone for a moment: what it published meanwhile has passed us by.
+                *next = self.at_once(since);
+            }
             let feeds = shared.host.is_validator() && shared.roster.feeds(domain);
-            if feeds && next.book.at <= now {
+            let again = feeds && next.book_again.is_some_and(|at| at <= now);
+            if again {
+                next.book_again = None;
+            }
+            if again || (feeds && next.book.at <= now) {
                 next.book.at = self.later();
                 asked.push((domain.clone(), *peer, Kind::Book));
             }
@@ -342,13 +359,14 @@ impl Pages {
         asked
     }
 
-    fn at_once(&self) -> Due {
+    fn at_once(&self, since: Option<Instant>) -> Due {
         let timing = self.shared.config.timing;
         let next = || Next {
             at: Instant::now(),
             backoff: Backoff::new(timing.retry_first, timing.refresh / 10),
         };
-        Due { book: next(), members: next() }
+        let book_again = Instant::now().checked_add(BOOK_AGAIN);
+        Due { since, book: next(), book_again, members: next() }
     }
 
     /// The usual interval from now, more or less, so that not all ask together.

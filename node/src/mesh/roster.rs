@@ -5,8 +5,9 @@
 //!   highest record.
 //! * As many entries as members: records of others do not verify.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use libp2p::{Multiaddr, PeerId};
 use quadrille_protocol::error::{Code, Refusal};
@@ -37,7 +38,8 @@ struct Gateway {
 struct Inner {
     gateways: BTreeMap<Domain, Gateway>,
     domains: HashMap<PeerId, Domain>,
-    connected: HashSet<PeerId>,
+    /// Since when.
+    connected: HashMap<PeerId, Instant>,
 }
 
 /// The roster, shared by all tasks of the mesh.
@@ -117,7 +119,7 @@ impl Roster {
     pub fn set_connected(&self, peer: PeerId, connected: bool) {
         let mut inner = self.inner();
         if connected {
-            inner.connected.insert(peer);
+            inner.connected.entry(peer).or_insert_with(Instant::now);
         } else {
             inner.connected.remove(&peer);
         }
@@ -127,12 +129,17 @@ impl Roster {
     pub fn connected(&self, domain: &Domain) -> Option<PeerId> {
         let inner = self.inner();
         let peer = inner.gateways.get(domain)?.peer;
-        inner.connected.contains(&peer).then_some(peer)
+        inner.connected.contains_key(&peer).then_some(peer)
     }
 
     /// Whether a peer is connected.
     pub fn is_connected(&self, peer: &PeerId) -> bool {
-        self.inner().connected.contains(peer)
+        self.inner().connected.contains_key(peer)
+    }
+
+    /// Since when a peer is connected without a break.
+    pub fn connected_since(&self, peer: &PeerId) -> Option<Instant> {
+        self.inner().connected.get(peer).copied()
     }
 
     /// Every domain with a connected node.
@@ -140,7 +147,7 @@ impl Roster {
         let inner = self.inner();
         let gateways = inner.gateways.iter();
         gateways
-            .filter(|(_, gateway)| inner.connected.contains(&gateway.peer))
+            .filter(|(_, gateway)| inner.connected.contains_key(&gateway.peer))
             .map(|(domain, gateway)| (domain.clone(), gateway.peer))
             .collect()
     }
@@ -163,7 +170,7 @@ impl Roster {
     /// Connected peers that speak for no domain any more: another node has taken their place.
     pub fn displaced(&self) -> Vec<PeerId> {
         let inner = self.inner();
-        let connected = inner.connected.iter();
-        connected.filter(|peer| !inner.domains.contains_key(*peer)).copied().collect()
+        let connected = inner.connected.keys();
+        connected.filter(|peer| !inner.domains.contains_key(peer)).copied().collect()
     }
 }
