@@ -28,8 +28,10 @@ use super::room;
 use super::start;
 use super::state::{BANKS, Bank, Held, State};
 
-/// How long the banks may take to find each other.
+/// How long the banks may take to find each other, and how much longer for each of them: every one
+/// shakes hands with every other.
 const MEET: Duration = Duration::from_secs(60);
+const MEET_EACH: Duration = Duration::from_secs(4);
 /// Between two questions whether they have.
 const LOOK: Duration = Duration::from_millis(100);
 /// Peers that are listed at most: banks and the bootstrap peer.
@@ -236,7 +238,8 @@ pub fn meet_those(held: &Held, are_to: impl Fn(&Bank, &Bank) -> bool) -> Result<
     let trusted: Vec<&Bank> =
         held.state.banks.iter().filter(|bank| bank.trusted && bank.is_up()).collect();
     let runtime = clients::runtime()?;
-    let deadline = Instant::now() + MEET;
+    let banks = u32::try_from(held.state.banks.len()).unwrap_or(u32::MAX);
+    let deadline = Instant::now() + MEET + MEET_EACH.saturating_mul(banks);
     for bank in &trusted {
         let client = clients::of(&held.layout, bank)?;
         loop {
