@@ -42,6 +42,8 @@ const QUERIES: usize = 256;
 const RECORDS: usize = 16 * 1024;
 /// Providers kept for one asset.
 const PROVIDERS: usize = 64;
+/// Assets of which providers are kept: those of all members that are near to us, not our own alone.
+const PROVIDED: usize = 4_096;
 /// Largest message: a record, and the addresses of the peers that are closer.
 const PACKET_BYTES: usize = 64 * 1024;
 /// Records that a member may have stored here, and all members together.
@@ -79,7 +81,7 @@ pub fn build(peer: PeerId, network: &Network) -> Result<Kademlia, Refusal> {
             max_records: RECORDS,
             max_value_bytes: limits::DIRECTORY_RECORD_BYTES,
             max_providers_per_key: PROVIDERS,
-            max_provided_keys: limits::GATEWAY_SERVICES,
+            max_provided_keys: PROVIDED,
         },
     );
     let mut kademlia = Behaviour::with_config(peer, store, config);
@@ -228,9 +230,13 @@ impl Lookups {
             Err(refusal) => {
                 shared.counters.records_refused.one();
                 let Some(domain) = shared.roster.domain(&source) else { return };
-                // Old records and unknown members are nobody's fault.
+                // Old records, unknown members and our own store being full are nobody's fault:
+                // 32 banks with two assets each once filled it and shut each other out.
                 match refusal.code {
-                    Code::StaleSequence | Code::UnknownDomain | Code::UnknownEpoch => {
+                    Code::StaleSequence
+                    | Code::UnknownDomain
+                    | Code::UnknownEpoch
+                    | Code::QueueFull => {
                         tracing::debug!(%domain, %refusal, "a record is not stored");
                     }
                     Code::TooFast => {
