@@ -38,15 +38,18 @@ impl Network {
         String::from_utf8(stdout).unwrap()
     }
 
-    /// A load that has begun to trade.
-    fn load(&self, arguments: &[&str]) -> Load {
+    /// A load that has told so many times how it goes, the first time when its clock begins.
+    fn load(&self, arguments: &[&str], times: usize) -> Load {
         let mut child = self.command(&[&["load"], arguments].concat()).spawn().unwrap();
         let mut told = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         // Lines like `0/5 s  0/s  p50 …` begin when the clock does.
-        while !line.contains("in flight") {
+        for _ in 0..times {
             line.clear();
-            assert_ne!(told.read_line(&mut line).unwrap(), 0, "it has ended too early");
+            while !line.contains("in flight") {
+                line.clear();
+                assert_ne!(told.read_line(&mut line).unwrap(), 0, "it has ended too early");
+            }
         }
         // Nobody would read what it says next, and it must not wait for that.
         let rest = std::thread::spawn(move || {
@@ -93,7 +96,7 @@ fn every_trade_ends_although_a_bank_is_killed_and_an_interrupted_load_reports() 
     let report = network.report();
     let dir = report.to_str().unwrap();
     let rate = ["-r", "20", "-d", "5s", "--suite", "3", "-o", "json", "--report", dir];
-    let load = network.load(&rate);
+    let load = network.load(&rate, 1);
     // Longer than the time that offers are handed in ahead of their trades.
     network.ok(&["fault", "kill", "bank-b", "--for", "2s"]);
     let (code, out, complaint) = load.end();
@@ -121,7 +124,8 @@ fn every_trade_ends_although_a_bank_is_killed_and_an_interrupted_load_reports() 
     assert_eq!(count(&paid, "/counts/settled"), count(&paid, "/counts/begun"), "{paid}");
 
     std::fs::remove_dir_all(&report).unwrap();
-    let load = network.load(&["-r", "20", "-d", "10m", "--holders", "8", "--report", dir]);
+    let long = ["-r", "20", "-d", "10m", "--holders", "8", "--report", dir];
+    let load = network.load(&long, 2);
     let pid = Pid::from_raw(load.child.id().try_into().unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let (code, _, complaint) = load.end();
